@@ -1,0 +1,1 @@
+"""The course machine: build, run, measure; imported only by the command line."""
