@@ -1,0 +1,298 @@
+"""Exercises whose answer is a function, judged on random cases against NumPy."""
+
+import dis
+import inspect
+import linecache
+import traceback
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from advrec_teach import tracks
+from advrec_teach.exercises.core import CORRECT, NOT_ATTEMPTED, NOT_YET, Exercise, Verdict
+
+
+@dataclass(frozen=True)
+class Made:
+    """An input that has to be made in the learner's framework, such as a loss or a model.
+
+    Attributes
+    ----------
+    build
+        Called with the track's module (``advrec``); returns the input that the learner's function gets.
+    truth
+        What the NumPy reference gets in its place.
+    watch
+        Called with the built input before and after the learner's function; returns
+        arrays that must not have changed, such as the values of parameters.
+    """
+
+    build: Callable[[ModuleType], Any]
+    truth: Any
+    watch: Callable[[Any], Sequence[np.ndarray]] | None = None
+
+
+@dataclass(frozen=True)
+class Misconception:
+    """A wrong answer that learners are known to give.
+
+    Attributes
+    ----------
+    name
+        Short and in the field's terms, such as ``"sign instead of norm"``.
+    message
+        What the learner reads: what the answer does, and what to think about; not the answer.
+    answer
+        The wrong function in NumPy, with the reference's parameters.
+    as_given
+        True for the program that a bug hunt starts from: it counts as not attempted.
+    """
+
+    name: str
+    message: str
+    answer: Callable[..., Any]
+    as_given: bool = False
+
+
+class FunctionExercise(Exercise):
+    """An exercise that asks for a function.
+
+    Parameters
+    ----------
+    identifier, title, hints
+        See :class:`~advrec_teach.exercises.core.Exercise`.
+    cases
+        Called with a NumPy generator; returns the cases, each a dict of inputs by
+        parameter name, in the order of the signature. Arrays become tensors; a
+        :class:`Made` is built; everything else is passed as it is.
+    keywords
+        The names among them that are passed by keyword.
+    reference
+        The right answer in NumPy float64; gets the same inputs by name.
+    course
+        Called with the track's module; returns the course's own version of the function.
+    misconceptions
+        At least three named wrong answers, looked for in this order.
+    tolerance
+        Largest allowed difference, relative to 1 + the reference's magnitude: float32 against float64.
+    """
+
+    def __init__(
+        self,
+        identifier: str,
+        title: str,
+        *,
+        hints: Sequence[str],
+        cases: Callable[[np.random.Generator], list[dict[str, Any]]],
+        reference: Callable[..., Any],
+        course: Callable[[ModuleType], Callable[..., Any]],
+        misconceptions: Sequence[Misconception],
+        keywords: Sequence[str] = (),
+        tolerance: float = 1e-5,
+    ):
+        super().__init__(identifier, title, hints=hints)
+        if len(misconceptions) < 3:
+            raise ValueError(
+                f"exercise {identifier} needs three named misconceptions, it has {len(misconceptions)}"
+            )
+        self.cases, self.reference, self.course = cases, reference, course
+        self.misconceptions, self.keywords, self.tolerance = tuple(misconceptions), tuple(keywords), tolerance
+
+    def kept(self, answer: Any, verdict: Verdict) -> Any:
+        """Return the learner's function when it is right, else the course's."""
+        return answer if verdict.status == CORRECT else self.course(tracks.module())
+
+    def judge(self, answer: Any) -> Verdict:
+        """Try the function on every case; see the class for what counts as right."""
+        if answer is None or answer is Ellipsis:
+            return self._not_attempted()
+        if not callable(answer):
+            return self._wrong(
+                f"check() takes the function itself, and this is {_kind(answer)}: leave out the brackets."
+            )
+        if _is_untouched(answer):
+            return self._not_attempted()
+
+        advrec = tracks.module()
+        cases = self._cases()
+        results: list[Any] = []
+        side_effect: str | None = None
+        for case in cases:
+            try:
+                built = {name: _build(value, advrec) for name, value in case.items()}
+                watched = _snapshot(case, built, advrec)
+                result = self._call(answer, built)
+                if result is None or result is Ellipsis:
+                    return self._wrong("your function returned nothing: is `return` missing?")
+                results.append(_to_numpy(result, advrec))
+                side_effect = side_effect or _changed(watched, _snapshot(case, built, advrec))
+            except NotImplementedError:
+                return self._not_attempted()
+            except Exception as error:
+                return self._wrong(_explain(error, answer))
+
+        truths = [_truth(self.reference(**_numpy_inputs(case))) for case in cases]
+        fault = self._first_difference(cases, results, truths)
+        if fault:
+            return self._named(cases, results) or self._wrong(fault)
+        if side_effect:
+            return self._wrong(side_effect)
+        return Verdict(CORRECT, f"{self.title}. From here on the notebook uses your function.")
+
+    def _cases(self) -> list[dict[str, Any]]:
+        rng = np.random.default_rng(zlib.crc32(self.identifier.encode()))
+        return self.cases(rng)
+
+    def _call(self, answer: Callable[..., Any], built: dict[str, Any]) -> Any:
+        positional = [value for name, value in built.items() if name not in self.keywords]
+        return answer(*positional, **{name: built[name] for name in self.keywords if name in built})
+
+    def _first_difference(self, cases: list[dict], results: list[Any], truths: list[Any]) -> str | None:
+        for case, result, truth in zip(cases, results, truths, strict=True):
+            if fault := _difference(result, truth, self.tolerance):
+                return f"with {_describe(case)}, {fault}"
+        return None
+
+    def _named(self, cases: list[dict], results: list[Any]) -> Verdict | None:
+        """Return the verdict of the first misconception that explains every result."""
+        for wrong in self.misconceptions:
+            try:
+                produced = [_truth(wrong.answer(**_numpy_inputs(case))) for case in cases]
+            except Exception:  # a misconception may not apply to a case; then it does not explain the answer
+                continue
+            if all(_difference(r, p, self.tolerance) is None for r, p in zip(results, produced, strict=True)):
+                if wrong.as_given:
+                    return self._not_attempted(wrong.message)
+                return self._wrong(wrong.message)
+        return None
+
+    def _wrong(self, message: str) -> Verdict:
+        return Verdict(NOT_YET, f"{message} Until then the notebook goes on with the course's function.")
+
+    def _not_attempted(self, message: str = "") -> Verdict:
+        text = f"{message} " if message else ""
+        return Verdict(NOT_ATTEMPTED, f"{text}The notebook goes on with the course's function.")
+
+
+def _kind(value: Any) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _is_untouched(answer: Any) -> bool:
+    """Say whether a function's body is only a docstring and the stub's ellipsis."""
+    code = getattr(inspect.unwrap(getattr(answer, "python_function", answer)), "__code__", None)
+    if code is None:
+        return False
+    trivial = {"RESUME", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "NOP", "COPY_FREE_VARS", "MAKE_CELL"}
+    steps = list(dis.get_instructions(code))
+    returned = [step.argval for step in steps if step.opname in ("LOAD_CONST", "RETURN_CONST")]
+    return all(step.opname in trivial for step in steps) and returned in (
+        [None],
+        [Ellipsis, None],
+        [Ellipsis],
+    )
+
+
+def _build(value: Any, advrec: ModuleType) -> Any:
+    if isinstance(value, Made):
+        return value.build(advrec)
+    return advrec.tensor(value) if isinstance(value, np.ndarray) else value
+
+
+def _numpy_inputs(case: dict[str, Any]) -> dict[str, Any]:
+    """Return the reference's inputs: float64 versions of exactly the numbers that the tensors hold."""
+    inputs = {}
+    for name, value in case.items():
+        if isinstance(value, Made):
+            inputs[name] = value.truth
+        elif isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            inputs[name] = value.astype(np.float32).astype(np.float64)
+        elif isinstance(value, np.ndarray):
+            inputs[name] = value.copy()
+        else:
+            inputs[name] = value
+    return inputs
+
+
+def _truth(value: Any) -> Any:
+    return tuple(np.asarray(part) for part in value) if isinstance(value, tuple) else np.asarray(value)
+
+
+def _to_numpy(value: Any, advrec: ModuleType) -> Any:
+    if isinstance(value, tuple | list) and not all(isinstance(part, int | float) for part in value):
+        return tuple(_to_numpy(part, advrec) for part in value)
+    return np.asarray(advrec.numpy(value) if hasattr(value, "dtype") else value)
+
+
+def _snapshot(case: dict[str, Any], built: dict[str, Any], advrec: ModuleType) -> dict[str, list[np.ndarray]]:
+    seen = {}
+    for name, value in case.items():
+        if isinstance(value, np.ndarray):
+            seen[f"the input {name}"] = [np.array(advrec.numpy(built[name]))]
+        elif isinstance(value, Made) and value.watch:
+            seen[f"a parameter of {name}"] = [np.array(part) for part in value.watch(built[name])]
+    return seen
+
+
+def _changed(before: dict[str, list[np.ndarray]], after: dict[str, list[np.ndarray]]) -> str | None:
+    for name, parts in before.items():
+        if any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(parts, after[name], strict=True)):
+            return f"the value is right, but your function changed {name} in place; work on a new tensor."
+    return None
+
+
+def _difference(result: Any, truth: Any, tolerance: float) -> str | None:
+    """Return what differs, in words, or None where nothing does."""
+    if isinstance(truth, tuple):
+        if not isinstance(result, tuple) or len(result) != len(truth):
+            got = f"{len(result)} values" if isinstance(result, tuple) else "one value"
+            return f"the function should return {len(truth)} values, it returned {got}."
+        for number, (part, whole) in enumerate(zip(result, truth, strict=True), start=1):
+            if fault := _difference(part, whole, tolerance):
+                return f"returned value {number}: {fault}"
+        return None
+    if isinstance(result, tuple):
+        return f"the function should return one value, it returned {len(result)}."
+    if result.shape != truth.shape:
+        return f"the result has shape {result.shape}, expected {truth.shape}."
+    if result.dtype.kind not in "biuf":
+        return f"the result holds {result.dtype}, expected numbers."
+    result, truth = result.astype(np.float64), truth.astype(np.float64)
+    if not np.isfinite(result).all() and np.isfinite(truth).all():
+        return "the result holds nan or infinity."
+    apart = np.abs(result - truth) > tolerance * (1 + np.abs(truth))
+    if not apart.any():
+        return None
+    where = tuple(int(axis[0]) for axis in np.nonzero(apart))
+    place = f"entry {list(where)} of the result" if where else "the result"
+    return f"{place} is {result[where]:.4g}, expected {truth[where]:.4g}."
+
+
+def _describe(case: dict[str, Any]) -> str:
+    parts = []
+    for name, value in case.items():
+        if isinstance(value, np.ndarray):
+            parts.append(f"{name} of shape {value.shape}")
+        elif not isinstance(value, Made):
+            parts.append(f"{name} = {value!r}")
+    return ", ".join(parts) or "a random case"
+
+
+def _explain(error: Exception, answer: Any) -> str:
+    """Return one line on an error inside the learner's function, with the line of code if it is known."""
+    text = " ".join(str(error).split())[:200]
+    line = ""
+    code = getattr(inspect.unwrap(getattr(answer, "python_function", answer)), "__code__", None)
+    if code is not None:
+        own = [
+            frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == code.co_filename
+        ]
+        if own:
+            source = (own[-1].line or linecache.getline(own[-1].filename, own[-1].lineno or 0)).strip()
+            line = f" at `{source}`" if source else ""
+    return f"your function stopped with {type(error).__name__}{line}: {text}"
