@@ -1,0 +1,107 @@
+"""Recommenders without a gradient, which every neural model has to beat first."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from advrec_teach.splits import Interactions
+
+
+def popularity_scores(train: Interactions) -> NDArray[np.float32]:
+    """Score every item by its number of training users, the same for every user.
+
+    Returns
+    -------
+    ndarray of float32, shape ``[n_users, n_items]``
+    """
+    return np.repeat(train.popularity().astype(np.float32)[None], train.n_users, axis=0)
+
+
+def random_scores(train: Interactions, *, seed: int = 0) -> NDArray[np.float32]:
+    """Score at random, uniformly in [0, 1): the floor of every metric.
+
+    Returns
+    -------
+    ndarray of float32, shape ``[n_users, n_items]``
+    """
+    return np.random.default_rng(seed).random((train.n_users, train.n_items), dtype=np.float32)
+
+
+def item_knn_scores(train: Interactions, *, neighbours: int = 200, shrink: float = 5.0) -> NDArray[np.float32]:
+    """Score an item by its similarity to what the user has: nearest neighbours among items.
+
+    The similarity of items i and j is |users of both| / (sqrt(|users of i| |users of j|) + shrink), the
+    cosine of their columns with a shrinkage against chance overlap (Sarwar et al., WWW 2001). Every item
+    keeps its nearest neighbours only. The defaults had the best NDCG@20 on the validation part of a random
+    70/10/20 split of MovieLens-100K among 5 to 800 neighbours and a shrinkage of 0 to 200, and an NDCG@10
+    within 1 % of the best on the validation items of the leave-one-out split; test items played no part.
+
+    Parameters
+    ----------
+    train
+        Training interactions.
+    neighbours
+        Similar items kept for every item, at least 1.
+    shrink
+        Added to the denominator, not negative.
+
+    Returns
+    -------
+    ndarray of float32, shape ``[n_users, n_items]``
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+    """
+    if neighbours < 1 or shrink < 0:
+        raise ValueError("neighbours must be at least 1 and shrink not negative.")
+    ratings = train.table().astype(np.float32)
+    norms = np.sqrt(train.popularity().astype(np.float32))
+    # Items nobody has would divide by zero; their similarity is zero whatever the denominator.
+    similarity = ratings.T @ ratings / np.maximum(np.outer(norms, norms) + np.float32(shrink), 1e-6)
+    np.fill_diagonal(similarity, 0)
+    if neighbours < train.n_items:
+        # Row i holds the neighbours of item i. Ties with the last one kept are kept too.
+        last = np.partition(similarity, -neighbours, axis=1)[:, -neighbours]
+        similarity[similarity < last[:, None]] = 0
+    return (ratings @ similarity.T).astype(np.float32, copy=False)
+
+
+def ease_scores(train: Interactions, *, regularisation: float = 500.0) -> NDArray[np.float32]:
+    """Score with EASE, a linear autoencoder whose weights have a closed form.
+
+    B = I - P diag(P)^-1 with P = (X^T X + lambda I)^-1 and a zero diagonal
+    (Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019, eq. 8); scores are X B. The
+    default had the best NDCG@20 on the validation part of a random 70/10/20 split of MovieLens-100K among 20
+    to 2000, and an NDCG@10 within 2 % of the best on the validation items of the leave-one-out split.
+
+    Parameters
+    ----------
+    train
+        Training interactions X, ``[n_users, n_items]``.
+    regularisation
+        lambda, the weight of the squared norm of B; positive.
+
+    Returns
+    -------
+    ndarray of float32, shape ``[n_users, n_items]``
+
+    Raises
+    ------
+    ValueError
+        If ``regularisation`` is not positive.
+    """
+    if not regularisation > 0:
+        raise ValueError("regularisation must be positive.")
+    from scipy.linalg import lapack
+
+    ratings = train.table().astype(np.float32)
+    # Counts below 2**24 are exact in float32; the inverse is computed in float64.
+    gram = (ratings.T @ ratings).astype(np.float64)
+    gram[np.diag_indices_from(gram)] += regularisation
+    factor, _ = lapack.dpotrf(gram, lower=1)
+    lower, _ = lapack.dpotri(factor, lower=1)
+    inverse = np.tril(lower) + np.tril(lower, -1).T
+    weights = inverse / -np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    return ratings @ weights.astype(np.float32)
