@@ -5,11 +5,15 @@ comes from; the tracks in :mod:`advrec_teach.pytorch` and :mod:`advrec_teach.ten
 agree with it to 1e-5 in float32, and a test says so.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 NORMS = ("linf", "l2")
+OPTIMIZERS = ("adagrad", "adam", "sgd")
 
 
 def check_ball(eps: float, norm: str) -> float:
@@ -49,6 +53,41 @@ def check_steps(step: float, steps: int) -> tuple[float, int]:
     if isinstance(steps, bool) or int(steps) != steps or steps < 0:
         raise ValueError(f"steps is {steps!r}; give a whole number of steps that is not negative.")
     return size, int(steps)
+
+
+def check_fit(
+    epochs: int,
+    learning_rate: float,
+    regularisation: float,
+    batch_size: int,
+    optimizer: str,
+    precision: str | None,
+    train: Any,
+) -> None:
+    """Check the settings of ``fit_bpr``, the same in both tracks.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of its range, there is no interaction, or a user has every item, so that no
+        negative can be drawn.
+    """
+    for name, value, least in (("epochs", epochs, 0), ("batch_size", batch_size, 1)):
+        if isinstance(value, bool) or int(value) != value or value < least:
+            raise ValueError(f"{name} is {value!r}; give a whole number from {least}.")
+    if not 0 < learning_rate < np.inf:
+        raise ValueError(f"learning_rate is {learning_rate!r}; give a positive number.")
+    if not 0 <= regularisation < np.inf:
+        raise ValueError(f"regularisation is {regularisation!r}; give a number that is not negative.")
+    if optimizer not in OPTIMIZERS:
+        raise ValueError(f"optimizer is {optimizer!r}; choose one of {', '.join(OPTIMIZERS)}.")
+    if precision not in (None, "float32", "bfloat16"):
+        raise ValueError(f'precision is {precision!r}; choose "float32" or "bfloat16", or leave it out.')
+    if len(train.users) == 0:
+        raise ValueError("train holds no interaction, so there is nothing to learn from.")
+    full = np.flatnonzero(train.table().all(axis=1))
+    if len(full):
+        raise ValueError(f"User {full[0]} has every item in train, so no negative can be drawn for that user.")
 
 
 # --- losses
@@ -110,19 +149,20 @@ def bpr_gradients(p_u: ArrayLike, q_i: ArrayLike, q_j: ArrayLike) -> tuple[float
 # --- perturbations
 
 
-def _lengths(delta: Array) -> Array:
-    """Return the Euclidean length of each example, shaped so that it divides ``delta``."""
-    return np.sqrt(np.sum(delta**2, axis=tuple(range(1, delta.ndim)), keepdims=True))
+def _length(v: ArrayLike) -> tuple[Array, Array]:
+    """Return the Euclidean length of each example, shaped so that it divides ``v``, and ``v`` scaled to length 1.
 
-
-def _unit(v: ArrayLike) -> Array:
-    """Scale each example to length 1; an example of zeros stays zero."""
+    An example of zeros has length 0 and stays zero.
+    """
     v = np.asarray(v, dtype=np.float64)
-    # Divided by its largest entry first: the squares of very small entries would round to zero.
-    largest = np.max(np.abs(v), axis=tuple(range(1, v.ndim)), keepdims=True, initial=0.0)
+    if v.ndim == 0:
+        raise ValueError("x is a single number; its first axis has to count the examples.")
+    axes = tuple(range(1, v.ndim))
+    # Divided by its largest entry first: squares of very small entries round to 0, of very large ones to infinity.
+    largest = np.max(np.abs(v), axis=axes, keepdims=True, initial=0.0)
     v = v / np.where(largest > 0, largest, 1.0)
-    length = _lengths(v)
-    return v / np.where(length > 0, length, 1.0)
+    length = np.sqrt(np.sum(v**2, axis=axes, keepdims=True))
+    return largest * length, v / np.where(length > 0, length, 1.0)
 
 
 def fgsm_delta(gradient: ArrayLike, *, eps: float) -> Array:
@@ -139,7 +179,7 @@ def fgm_delta(gradient: ArrayLike, *, eps: float) -> Array:
     Miyato, Dai and Goodfellow, "Adversarial Training Methods for Semi-Supervised Text Classification",
     ICLR 2017. An example whose gradient is zero is not moved.
     """
-    return check_ball(eps, "l2") * _unit(gradient)
+    return check_ball(eps, "l2") * _length(gradient)[1]
 
 
 def project(delta: ArrayLike, *, eps: float, norm: str) -> Array:
@@ -152,7 +192,8 @@ def project(delta: ArrayLike, *, eps: float, norm: str) -> Array:
     delta = np.asarray(delta, dtype=np.float64)
     if norm == "linf":
         return np.clip(delta, -eps, eps)
-    return np.where(_lengths(delta) <= eps, delta, eps * _unit(delta))
+    length, unit = _length(delta)
+    return np.where(length > eps, eps * unit, delta)
 
 
 def noise(gaussian: ArrayLike, *, eps: float, norm: str) -> Array:
@@ -161,15 +202,12 @@ def noise(gaussian: ArrayLike, *, eps: float, norm: str) -> Array:
     ``"linf"``: eps * sign(gaussian), the size of FGSM; ``"l2"``: eps * gaussian / ||gaussian||_2 per
     example, the size of FGM.
     """
-    return (
-        fgsm_delta(gaussian, eps=eps)
-        if check_ball(eps, norm) >= 0 and norm == "linf"
-        else fgm_delta(gaussian, eps=eps)
-    )
+    check_ball(eps, norm)
+    return fgsm_delta(gaussian, eps=eps) if norm == "linf" else fgm_delta(gaussian, eps=eps)
 
 
 def pgd_delta(
-    gradient_fn,
+    gradient_fn: Callable[[Array], ArrayLike],
     x: ArrayLike,
     *,
     eps: float,

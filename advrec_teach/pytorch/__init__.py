@@ -1,0 +1,47 @@
+"""The PyTorch track: ``from advrec_teach import pytorch as advrec``.
+
+The TensorFlow track has the same names, with the same keyword arguments.
+"""
+
+from advrec_teach.pytorch._setup import setup
+from advrec_teach.pytorch.attacks import fgm_delta, fgsm_delta, pgd_delta, project, random_delta
+from advrec_teach.pytorch.bpr import BPRModel, bpr_gradients, bpr_loss, draw_negatives, fit_bpr
+from advrec_teach.pytorch.gan import (
+    critic_loss,
+    discriminator_loss,
+    fit_gan,
+    gaussian_data,
+    generator_loss,
+    gradient_penalty,
+    mlp,
+    ring_data,
+    sample,
+)
+from advrec_teach.pytorch.tensors import generator, numpy, tensor, value_and_grad
+
+__all__ = [
+    "BPRModel",
+    "bpr_gradients",
+    "bpr_loss",
+    "critic_loss",
+    "discriminator_loss",
+    "draw_negatives",
+    "fgm_delta",
+    "fgsm_delta",
+    "fit_bpr",
+    "fit_gan",
+    "gaussian_data",
+    "generator",
+    "generator_loss",
+    "gradient_penalty",
+    "mlp",
+    "numpy",
+    "pgd_delta",
+    "project",
+    "random_delta",
+    "ring_data",
+    "sample",
+    "setup",
+    "tensor",
+    "value_and_grad",
+]

@@ -1,0 +1,259 @@
+"""Matrix factorisation trained with the BPR loss: model and training loop."""
+
+import copy
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from advrec_teach.pytorch import _setup
+from advrec_teach.reference import check_fit
+
+History = list[dict[str, float]]
+
+
+def bpr_loss(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
+    """Return the BPR loss: the mean of softplus(-(positive - negative)), as a tensor of one number.
+
+    Parameters
+    ----------
+    positive, negative
+        Scores of items that the users chose and of items that they did not, of equal shape.
+
+    Notes
+    -----
+    -log sigmoid(s_ui - s_uj), Rendle et al., "BPR: Bayesian Personalized Ranking from Implicit
+    Feedback", UAI 2009, without its regularisation term.
+    """
+    return torch.nn.functional.softplus(negative - positive).mean()
+
+
+class BPRModel(torch.nn.Module):
+    """Matrix factorisation: the score of item i for user u is p_u . q_i, without biases.
+
+    Parameters
+    ----------
+    n_users, n_items
+        Number of users and of items.
+    dim
+        Length d of every vector.
+    seed
+        Seed of the first vectors, which are the same in both tracks.
+    std
+        Standard deviation of their entries.
+
+    Attributes
+    ----------
+    user_vectors, item_vectors
+        The matrices P, shape [n_users, d], and Q, shape [n_items, d].
+    """
+
+    def __init__(self, n_users: int, n_items: int, *, dim: int = 64, seed: int = 0, std: float = 0.1):
+        super().__init__()
+        rng = np.random.default_rng(seed)
+        first = [rng.normal(0.0, std, (n, dim)).astype(np.float32) for n in (n_users, n_items)]
+        self.user_vectors, self.item_vectors = (
+            torch.nn.Parameter(torch.from_numpy(v).to(_setup.device())) for v in first
+        )
+
+    def forward(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """Return the scores of pairs: users and items of shape [n] give scores of shape [n]."""
+        return (self.user_vectors[users] * self.item_vectors[items]).sum(-1)
+
+    def score_all(self, users: torch.Tensor | None = None) -> torch.Tensor:
+        """Return all items' scores, shape [len(users), n_items], without history; None means every user."""
+        with torch.no_grad():
+            chosen = self.user_vectors if users is None else self.user_vectors[users]
+            return chosen @ self.item_vectors.T
+
+    def copy(self) -> "BPRModel":
+        """Return a model with the same vectors in memory of its own."""
+        return copy.deepcopy(self)
+
+
+def bpr_gradients(
+    p_u: torch.Tensor, q_i: torch.Tensor, q_j: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the mean BPR loss of n triples and its gradient with respect to their vectors, by formula.
+
+    Parameters
+    ----------
+    p_u, q_i, q_j
+        Vectors of users, chosen items and other items, each of shape [n, d].
+
+    Returns
+    -------
+    loss, dp, dqi, dqj
+        As in :func:`advrec_teach.reference.bpr_gradients`; equal to what autograd finds, without its
+        bookkeeping.
+    """
+    difference = q_i - q_j
+    margin = (p_u * difference).sum(1)
+    slope = (torch.sigmoid(-margin) / -len(margin)).unsqueeze(1)
+    dqi = slope * p_u
+    return torch.nn.functional.softplus(-margin).mean(), slope * difference, dqi, -dqi
+
+
+def draw_negatives(
+    users: torch.Tensor, seen: torch.Tensor, *, generator: torch.Generator | None = None
+) -> torch.Tensor:
+    """Draw for each entry of ``users`` one item uniformly from those that the user has not seen.
+
+    Parameters
+    ----------
+    users
+        User ids, int64, shape [n].
+    seen
+        Boolean table, shape [n_users, n_items]: True where the user has the item in the training set. No
+        row may be full, or the drawing would not end.
+    generator
+        Source of the random numbers; None takes PyTorch's own.
+
+    Returns
+    -------
+    torch.Tensor
+        Item ids, int64, shape [n].
+    """
+    n_items = seen.shape[1]
+
+    def draw(n: int) -> torch.Tensor:
+        return torch.randint(n_items, (n,), generator=generator, device=users.device)
+
+    items = draw(len(users))
+    again = seen[users, items].nonzero().squeeze(1)
+    while len(again):
+        items[again] = draw(len(again))
+        again = again[seen[users[again], items[again]]]
+    return items
+
+
+def _update(optimizer: str, table: torch.Tensor, gradient: torch.Tensor, state: list, rate: float) -> None:
+    """Take one step of the optimiser on the whole table, in place, with the published defaults."""
+    if optimizer == "sgd":
+        table.sub_(gradient, alpha=rate)
+    elif optimizer == "adagrad":
+        (squares,) = state
+        squares.addcmul_(gradient, gradient)
+        table.addcdiv_(gradient, squares.sqrt().add_(1e-10), value=-rate)
+    else:
+        mean, squares, step = state
+        step.add_(1)
+        mean.lerp_(gradient, 0.1)
+        squares.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+        scale = (1 - 0.999**step).sqrt()
+        table.sub_(rate / (1 - 0.9**step) * mean / (squares.sqrt() / scale + 1e-8))
+
+
+def _step(
+    table: torch.Tensor,
+    gradient: torch.Tensor,
+    rows: torch.Tensor,
+    regularisation: float,
+    dtype: torch.dtype | None,
+) -> torch.Tensor:
+    """Write the gradient of a batch (``rows``: users, items, negatives) into ``gradient``; return the loss."""
+    vectors = table[rows] if dtype is None else table[rows].to(dtype)
+    p, qi, qj = vectors.view(3, -1, table.shape[1]).unbind()
+    loss, dp, dqi, dqj = bpr_gradients(p, qi, qj)
+    slopes = torch.cat((dp, dqi, dqj))
+    if regularisation:
+        slopes.add_(vectors, alpha=2 * regularisation / len(p))
+    gradient.zero_().index_add_(0, rows, slopes.to(table.dtype))
+    return loss
+
+
+def fit_bpr(
+    model: BPRModel,
+    train: Any,
+    *,
+    epochs: int,
+    learning_rate: float = 0.05,
+    regularisation: float = 0.0,
+    batch_size: int = 1024,
+    seed: int = 0,
+    optimizer: str = "adagrad",
+    compile: bool | None = None,
+    precision: str | None = None,
+    callback: Callable[[BPRModel, dict[str, float]], Any] | None = None,
+) -> History:
+    """Train ``model`` in place on the BPR loss; every epoch visits each interaction once, in random order.
+
+    Parameters
+    ----------
+    model
+        What is trained. Its vectors are the only parameters, and both have the same length d.
+    train
+        The interactions, a :class:`advrec_teach.splits.Interactions`.
+    epochs
+        Passes over the interactions.
+    learning_rate
+        Step size of the optimiser.
+    regularisation
+        Weight of ||p_u||^2 + ||q_i||^2 + ||q_j||^2, averaged over the batch and added to the loss.
+    batch_size
+        Largest number of triples in a step. The interactions are split into equal batches; the last is
+        filled up with the first few of the epoch.
+    seed
+        Seed of the order and of the negatives.
+    optimizer
+        ``"adagrad"``, ``"adam"`` or ``"sgd"``, with the defaults of their papers.
+    compile
+        True compiles the step with TorchInductor, which takes up to a minute, once; False runs it as it
+        is; None takes what is fastest here, which is False.
+    precision
+        ``"bfloat16"`` computes scores and slopes in bfloat16; sums and vectors stay float32.
+    callback
+        Called after each epoch with the model and the epoch's record; training stops when it returns True.
+
+    Returns
+    -------
+    list of dict
+        One record an epoch: ``epoch`` (from 1), ``loss`` (mean BPR loss, without regularisation),
+        ``seconds``.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of its range, or a user has every item, so that no negative can be drawn.
+
+    Notes
+    -----
+    The gradient is taken by formula (:func:`bpr_gradients`) and summed into one table of all vectors, which
+    gives the same numbers as automatic differentiation in a fraction of the time. A test holds the two equal.
+    """
+    check_fit(epochs, learning_rate, regularisation, batch_size, optimizer, precision, train)
+    device = model.user_vectors.device
+    dtype = torch.bfloat16 if precision == "bfloat16" else None
+    random = torch.Generator(device).manual_seed(seed)
+    users, items = (torch.tensor(v, dtype=torch.int64, device=device) for v in (train.users, train.items))
+    seen = torch.tensor(train.table(), device=device)
+    n_users, n = model.user_vectors.shape[0], len(users)
+    n_batches = -(-n // batch_size)
+    size = -(-n // n_batches)
+    with torch.no_grad():
+        table = torch.cat((model.user_vectors, model.item_vectors))
+        gradient = torch.zeros_like(table)
+        zeros = [torch.zeros_like(table) for _ in range({"sgd": 0, "adagrad": 1, "adam": 2}[optimizer])]
+        state = [*zeros, torch.zeros((), device=device)] if optimizer == "adam" else zeros
+        step = torch.compile(_step) if compile else _step
+        history: History = []
+        for epoch in range(1, epochs + 1):
+            start = time.perf_counter()
+            order = torch.randperm(n, generator=random, device=device)
+            order = torch.cat((order, order[: n_batches * size - n]))
+            u, i = users[order], items[order]
+            j = draw_negatives(u, seen, generator=random)
+            batches = torch.stack((u, i + n_users, j + n_users)).view(3, n_batches, size).transpose(0, 1)
+            losses = []
+            for rows in batches.reshape(n_batches, 3 * size):
+                losses.append(step(table, gradient, rows, regularisation, dtype))
+                _update(optimizer, table, gradient, state, learning_rate)
+            loss = torch.stack(losses).float().mean().item()
+            model.user_vectors.copy_(table[:n_users])
+            model.item_vectors.copy_(table[n_users:])
+            history.append({"epoch": epoch, "loss": loss, "seconds": time.perf_counter() - start})
+            if callback is not None and callback(model, history[-1]) is True:
+                break
+    return history

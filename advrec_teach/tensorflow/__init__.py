@@ -1,0 +1,49 @@
+"""The TensorFlow track: ``from advrec_teach import tensorflow as advrec``.
+
+The PyTorch track has the same names, with the same keyword arguments.
+"""
+
+# The quiet import comes first: whichever module imported TensorFlow before it would let the messages through.
+from advrec_teach.tensorflow import _quiet  # noqa: F401
+from advrec_teach.tensorflow._setup import setup
+from advrec_teach.tensorflow.attacks import fgm_delta, fgsm_delta, pgd_delta, project, random_delta
+from advrec_teach.tensorflow.bpr import BPRModel, bpr_gradients, bpr_loss, draw_negatives, fit_bpr
+from advrec_teach.tensorflow.gan import (
+    critic_loss,
+    discriminator_loss,
+    fit_gan,
+    gaussian_data,
+    generator_loss,
+    gradient_penalty,
+    mlp,
+    ring_data,
+    sample,
+)
+from advrec_teach.tensorflow.tensors import generator, numpy, tensor, value_and_grad
+
+__all__ = [
+    "BPRModel",
+    "bpr_gradients",
+    "bpr_loss",
+    "critic_loss",
+    "discriminator_loss",
+    "draw_negatives",
+    "fgm_delta",
+    "fgsm_delta",
+    "fit_bpr",
+    "fit_gan",
+    "gaussian_data",
+    "generator",
+    "generator_loss",
+    "gradient_penalty",
+    "mlp",
+    "numpy",
+    "pgd_delta",
+    "project",
+    "random_delta",
+    "ring_data",
+    "sample",
+    "setup",
+    "tensor",
+    "value_and_grad",
+]
