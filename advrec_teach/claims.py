@@ -55,37 +55,43 @@ def claim(name: str, value: Any) -> None:
     band = _band(name) if kind == "figure" else None
     recording = os.environ.get("ADVREC_CLAIMS") == "record"
 
-    holds: bool | None
-    if kind == "direction":
-        holds = bool(measured)
-    elif not math.isfinite(measured):
-        holds = False
-    else:
-        holds = None if band is None else band["low"] <= measured <= band["high"]
-
+    state, text, holds = _judge(name, kind, measured, band, profile)
     if recording:
         state, text = "open", f"{name}: recorded"
     elif profile == "smoke":
         state, text = "open", f"{name}: shown, not judged in the profile smoke"
-    elif holds is None:
-        state, text = "open", f"{name}: {measured:.4g}; no band is measured for the profile {profile}"
-    elif holds and kind == "direction":
-        state, text = "holds", name
-    elif holds:
-        assert band is not None
-        state, text = "holds", f"{name}: inside its band {_interval(band)}"
-    elif kind == "direction":
-        state, text = "fails", f"{name}: this did not hold in this run"
-    elif band is None:
-        state, text = "fails", f"{name}: {measured} is not a finite number"
-    else:
-        state, text = "fails", f"{name}: {measured:.4g} is outside its band {_interval(band)}"
 
-    stored = measured if kind == "direction" or math.isfinite(measured) else None
-    _show(state, text, {"name": name, "kind": kind, "value": stored, "holds": holds})
+    _show(state, text, {"name": name, "kind": kind, "value": _stored(measured), "holds": holds})
     strict = os.environ.get("ADVREC_STRICT") == "1" and not recording and profile != "smoke"
     if strict and (state == "fails" or (state == "open" and profile == "quick")):
         raise ClaimFailed(text)
+
+
+def example(name: str, value: Any, *, seeds: Sequence[float] | None = None) -> None:
+    """Show what a claim looks like, without making one.
+
+    The text is that of :func:`claim`, marked as an example. It looks the same in every
+    profile, never raises for its value, and :func:`read` does not count it.
+
+    Parameters
+    ----------
+    name, value
+        As for :func:`claim`.
+    seeds
+        For a figure: the values that its band is made from, see :func:`make_band`.
+
+    Raises
+    ------
+    CourseError
+        If ``seeds`` makes no band.
+    TypeError
+        If ``value`` is neither a truth value nor a number.
+    """
+    kind, measured = _classify(value)
+    band = make_band(seeds) if seeds is not None else None
+    state, text, holds = _judge(name, kind, measured, band, "quick")
+    record = {"name": name, "kind": "example", "value": _stored(measured), "holds": holds}
+    _show(state, f"{text} (an example, not a finding)", record)
 
 
 def read(notebook: Any) -> list[dict[str, Any]]:
@@ -160,13 +166,39 @@ def _classify(value: Any) -> tuple[str, Any]:
     """Return ("direction", bool) or ("figure", float) for Python, NumPy and tensor scalars."""
     if isinstance(value, bool):
         return "direction", value
-    dtype = str(getattr(value, "dtype", ""))
-    if "bool" in dtype:
-        return "direction", bool(value)
+    refusal = f"A claim takes a truth value or one number, not {type(value).__name__}"
+    if isinstance(value, str | bytes):  # float() would read digits out of it
+        raise TypeError(f"{refusal}.")
     try:
+        if "bool" in str(getattr(value, "dtype", "")):
+            return "direction", bool(value)
         return "figure", float(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"A claim takes a truth value or one number, not {type(value).__name__}.") from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        shape = tuple(getattr(value, "shape", ()))
+        raise TypeError(f"{refusal} of shape {shape}." if shape else f"{refusal}.") from error
+
+
+def _judge(
+    name: str, kind: str, measured: Any, band: dict[str, Any] | None, profile: str
+) -> tuple[str, str, bool | None]:
+    """Return the state ("holds", "fails" or "open"), the text to show, and whether the claim holds."""
+    if kind == "direction":
+        holds = bool(measured)
+        return ("holds", name, True) if holds else ("fails", f"{name}: this did not hold in this run", False)
+    if not math.isfinite(measured):
+        return "fails", f"{name}: {measured} is not a finite number", False
+    if band is None:
+        return "open", f"{name}: {measured:.4g}; no band is measured for the profile {profile}", None
+    # An end of a band is a rounded decimal; a value that equals it up to float64 rounding is inside.
+    slack = 1e-9 * max(abs(band["low"]), abs(band["high"]))
+    if band["low"] - slack <= measured <= band["high"] + slack:
+        return "holds", f"{name}: inside its band {_interval(band)}", True
+    return "fails", f"{name}: {measured:.4g} is outside its band {_interval(band)}", False
+
+
+def _stored(measured: Any) -> Any:
+    """Return the value as JSON can hold it: None where it is not finite."""
+    return measured if isinstance(measured, bool) or math.isfinite(measured) else None
 
 
 @lru_cache(maxsize=8)

@@ -78,9 +78,7 @@ def figure(
     return made, axes
 
 
-def line(
-    axes: "Axes", x: Sequence[float], y: Sequence[float], role: str, label: str, **settings: Any
-) -> None:
+def line(axes: "Axes", x: Sequence[float], y: Sequence[float], role: str, label: str, **settings: Any) -> None:
     """Draw one series in the colour, line style and marker of its role.
 
     Raises

@@ -34,15 +34,15 @@ class ChoiceExercise(Exercise):
         super().__init__(identifier, title, hints=hints)
         if answer in wrong or len(wrong) < 2 or len(set(wrong.values())) != len(wrong):
             raise ValueError(
-                f"exercise {identifier} needs one right letter and two wrong ones or more, each with its own message"
+                f"exercise {identifier} needs one right letter and two wrong ones, each with its own message"
             )
         self.answer, self.explanation, self.wrong = answer, explanation, dict(wrong)
 
     def judge(self, answer: Any) -> Verdict:
-        """Compare the letter; case, blanks and a closing bracket do not matter."""
-        if answer is None or answer is Ellipsis:
+        """Compare the letter; case, blanks, brackets and a full stop do not matter."""
+        letter = "" if answer is None or answer is Ellipsis else str(answer).strip(" \t\n().").lower()
+        if not letter:
             return Verdict(NOT_ATTEMPTED, "write your letter first, then look at what comes next.")
-        letter = str(answer).strip().rstrip(").").lower()
         if letter == self.answer:
             return Verdict(CORRECT, self.explanation)
         if letter in self.wrong:

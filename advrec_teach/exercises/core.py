@@ -84,9 +84,7 @@ class Exercise:
         attempted = verdict.status != NOT_ATTEMPTED
         # A later run of an untouched notebook must not take back what was already solved.
         status = CORRECT if before["status"] == CORRECT else verdict.status if attempted else before["status"]
-        progress.update(
-            track, self.identifier, status=status, attempts=before["attempts"] + (1 if attempted else 0)
-        )
+        progress.update(track, self.identifier, status=status, attempts=before["attempts"] + (1 if attempted else 0))
         _show(verdict.status, f"{self.identifier} {verdict.status}: {verdict.message}")
         return self.kept(answer, verdict)
 
@@ -97,9 +95,7 @@ class Exercise:
         if shown >= len(self.hints):
             for number, text in enumerate(self.hints, start=1):
                 _show(NOT_ATTEMPTED, f"Hint {number} of {len(self.hints)}: {text}")
-            _show(
-                NOT_ATTEMPTED, f'That was all. exercise("{self.identifier}").solution() shows the solution.'
-            )
+            _show(NOT_ATTEMPTED, f'That was all. exercise("{self.identifier}").solution() shows the solution.')
             return
         progress.update(track, self.identifier, hints=shown + 1)
         _show(NOT_ATTEMPTED, f"Hint {shown + 1} of {len(self.hints)}: {self.hints[shown]}")
@@ -111,9 +107,7 @@ class Exercise:
         track = tracks.current()
         text = _solutions().get(self.identifier, {}).get(track)
         if text is None:
-            raise CourseError(
-                f"No solution of {self.identifier} is stored; run `advrec build` in the checkout."
-            )
+            raise CourseError(f"No solution of {self.identifier} is stored; run `advrec build` in the checkout.")
         progress.update(track, self.identifier, solution_seen=True)
         display(Code(text, language="python"))
 

@@ -96,9 +96,7 @@ class FunctionExercise(Exercise):
     ):
         super().__init__(identifier, title, hints=hints)
         if len(misconceptions) < 3:
-            raise ValueError(
-                f"exercise {identifier} needs three named misconceptions, it has {len(misconceptions)}"
-            )
+            raise ValueError(f"exercise {identifier} needs three named misconceptions, it has {len(misconceptions)}")
         self.cases, self.reference, self.course = cases, reference, course
         self.misconceptions, self.keywords, self.tolerance = tuple(misconceptions), tuple(keywords), tolerance
 
@@ -108,6 +106,11 @@ class FunctionExercise(Exercise):
 
     def judge(self, answer: Any) -> Verdict:
         """Try the function on every case; see the class for what counts as right."""
+        # A wrong answer may divide by zero in NumPy: the verdict says so, a warning would only distract.
+        with np.errstate(all="ignore"):
+            return self._judge(answer)
+
+    def _judge(self, answer: Any) -> Verdict:
         if answer is None or answer is Ellipsis:
             return self._not_attempted()
         if not callable(answer):
@@ -265,10 +268,13 @@ def _difference(result: Any, truth: Any, tolerance: float) -> str | None:
     result, truth = result.astype(np.float64), truth.astype(np.float64)
     if not np.isfinite(result).all() and np.isfinite(truth).all():
         return "the result holds nan or infinity."
-    apart = np.abs(result - truth) > tolerance * (1 + np.abs(truth))
+    # Infinities have to be equal, and nan stands where the truth has nan: no tolerance covers them.
+    finite = np.isfinite(result) & np.isfinite(truth)
+    same = (result == truth) | (np.isnan(result) & np.isnan(truth))
+    apart = np.where(finite, np.abs(result - truth) > tolerance * (1 + np.abs(truth)), ~same)
     if not apart.any():
         return None
-    where = tuple(int(axis[0]) for axis in np.nonzero(apart))
+    where = tuple(int(axis) for axis in np.argwhere(apart)[0])
     place = f"entry {list(where)} of the result" if where else "the result"
     return f"{place} is {result[where]:.4g}, expected {truth[where]:.4g}."
 
@@ -289,9 +295,7 @@ def _explain(error: Exception, answer: Any) -> str:
     line = ""
     code = getattr(inspect.unwrap(getattr(answer, "python_function", answer)), "__code__", None)
     if code is not None:
-        own = [
-            frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == code.co_filename
-        ]
+        own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == code.co_filename]
         if own:
             source = (own[-1].line or linecache.getline(own[-1].filename, own[-1].lineno or 0)).strip()
             line = f" at `{source}`" if source else ""
