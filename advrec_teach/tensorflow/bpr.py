@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from advrec_teach.reference import check_fit
+from advrec_teach.reference import check_fit, check_sizes
 from advrec_teach.tensorflow import _setup
 
 History = list[dict[str, float]]
@@ -247,13 +247,15 @@ def fit_bpr(
     Raises
     ------
     ValueError
-        If a setting is out of its range, or a user has every item, so that no negative can be drawn.
+        If a setting is out of its range, model and interactions differ in size, or a user has every item, so
+        that no negative can be drawn.
 
     Notes
     -----
     The gradient is taken by formula (:func:`bpr_gradients`) and summed into one table of all vectors, which
     gives the same numbers as automatic differentiation in a fraction of the time. A test holds the two equal.
     """
+    check_sizes(model.user_vectors.shape[0], model.item_vectors.shape[0], train)
     check_fit(epochs, learning_rate, regularisation, batch_size, optimizer, precision, train)
     run = _plain if compile is False else _xla
     dtype = tf.bfloat16 if precision == "bfloat16" else tf.float32

@@ -262,7 +262,7 @@ def fit_gan(
             total = value
             if penalty:
                 total = value + penalty * gradient_penalty(discriminator, real, fake, generator=rng)
-        norm = _update(d_adam, d_variables, tape.gradient(total, d_variables, _ZERO))
+        norm = _update(d_adam, d_variables, _gradients(tape, total, d_variables))
         if clip is not None:
             for variable in d_variables:
                 variable.assign(tf.clip_by_value(variable, -clip, clip))
@@ -271,7 +271,7 @@ def fit_gan(
     def generator_update() -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             value = g_loss(discriminator(generator(noise(), training=True), training=True))
-        return value, _update(g_adam, g_variables, tape.gradient(value, g_variables, _ZERO))
+        return value, _update(g_adam, g_variables, _gradients(tape, value, g_variables))
 
     @tf.function
     def train(n: tf.Tensor) -> tf.Tensor:
@@ -296,9 +296,6 @@ def fit_gan(
     return dict(zip(HISTORY, np.concatenate([part.numpy() for part in history]).T, strict=True))
 
 
-_ZERO = tf.UnconnectedGradients.ZERO
-
-
 def _losses(
     loss: Loss,
 ) -> tuple[Callable[[tf.Tensor, tf.Tensor], tf.Tensor], Callable[[tf.Tensor], tf.Tensor]]:
@@ -307,6 +304,11 @@ def _losses(
         return loss
     own = critic_loss if loss == "wasserstein" else discriminator_loss
     return own, lambda fake: generator_loss(fake, kind=loss)
+
+
+def _gradients(tape: tf.GradientTape, loss: tf.Tensor, variables: list[keras.Variable]) -> list[tf.Tensor]:
+    """Return the gradients of ``loss``, zero for a variable that it does not depend on."""
+    return tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
 def _update(
