@@ -174,8 +174,8 @@ axes[1].hist(np.log10(slopes + 1e-12), bins=30, color=plots.ATTACKED)
 plots.label(axes[1], x=r"slope at that user, $\log_{10} ||\nabla_{p_u} L||_2$", y="users")
 
 # %% [markdown]
-# *Takeaway:* users differ in their slopes by orders of magnitude. An attacker who steps in proportion to the raw
-# gradient spends nearly everything on few users. Both methods below take that away, each in its own way.
+# *Takeaway:* users differ in their slopes far more than in their lengths. An attacker who steps in proportion to the
+# raw gradient hardly moves the flat ones. Both methods below take that away, each in its own way.
 #
 # ## One signed step
 #
