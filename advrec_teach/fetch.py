@@ -14,7 +14,8 @@ import tempfile
 import tomllib
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -129,19 +130,34 @@ def fetch(
         If a name is unknown, the network, the checksums or the disk say no. What was
         asked for before is kept, the failed one leaves nothing behind.
     """
-    from filelock import FileLock
-
     wanted = _chosen(names, sources(listing))
     folder = (target or paths.data_dir()).absolute()
     if any(not _is_stamped(source, folder) for source in wanted):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / _LOCK)
-            with lock:
+            with _alone(folder, progress):
                 _bring([source for source in wanted if not _is_stamped(source, folder)], folder, progress)
         except OSError as error:
             raise CourseError(_disk_trouble(error, folder)) from error
     return {source.name: folder / source.name for source in wanted}
+
+
+@contextmanager
+def _alone(folder: Path, progress: bool) -> Iterator[None]:
+    """Hold the lock of the folder; the system frees it when the process dies."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        if progress:
+            print(f"Another process is fetching into {folder}; waiting for it to end.", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _bring(wanted: list[Source], folder: Path, progress: bool) -> None:

@@ -30,8 +30,12 @@ _TROUBLE = (
     ),
     (r"407 Proxy|ProxyError", "The proxy refused the connection: check HTTPS_PROXY and run `{again}` again."),
     (
-        r"IncompleteRead|IncompleteDownload|Connection broken|incomplete-download|enough bytes",
+        r"IncompleteRead|IncompleteDownload|Connection broken: |incomplete-download|enough bytes",
         "The download of {package} {version} was cut off: run `{again}` again.",
+    ),
+    (
+        r"is invalid\.|has an invalid wheel|BadZipFile|not a zip file",
+        "The download of {package} {version} was cut off or damaged: run `{again}` again.",
     ),
     (
         r"NewConnectionError|ConnectTimeoutError|ReadTimeoutError|Failed to establish|Failed to connect"

@@ -30,7 +30,7 @@ ROLES: Mapping[str, dict[str, Any]] = {
     "extra": {"color": EXTRA, "linestyle": "-.", "marker": "P"},
 }
 
-_STYLE = {
+_STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlelocation": "left",

@@ -183,7 +183,8 @@ def test_scores_of_all_magnitudes_and_signs_sort_as_numbers():
 def test_more_items_than_16_bits_can_count():
     n_items = 70_001
     scores = np.arange(n_items, dtype=np.float32)[None]
-    assert metrics.rank_of_target(scores, np.array([0])).tolist() == [70_000]
+    for target in (0, 1, 69_999, 70_000):
+        assert metrics.rank_of_target(scores, np.array([target])).tolist() == [70_000 - target]
     assert metrics.top_k(scores, 3).tolist() == [[70_000, 69_999, 69_998]]
 
 
