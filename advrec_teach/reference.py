@@ -90,6 +90,21 @@ def check_fit(
         raise ValueError(f"User {full[0]} has every item in train, so no negative can be drawn for that user.")
 
 
+def check_sizes(n_users: int, n_items: int, train: Any) -> None:
+    """Check that a model was made for the users and items of the interactions.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of users or of items differ.
+    """
+    if (n_users, n_items) != (train.n_users, train.n_items):
+        raise ValueError(
+            f"The model holds {n_users} users and {n_items} items, train {train.n_users} and {train.n_items}: "
+            "make the model with the sizes of train."
+        )
+
+
 # --- losses
 
 

@@ -4,7 +4,7 @@
 #     title: How little does it take to break a ranking?
 #     minutes: 75
 #     data: [movielens]
-#     prerequisites: []
+#     prerequisites: ["00", "01"]
 # ---
 
 # %% [markdown]

@@ -8,6 +8,7 @@ Everything is read, judged and made in memory before the first file is written, 
 replaced in one step: a malformed lesson or an interrupted build leaves every notebook whole.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -241,9 +242,7 @@ def _stale(path: Path, solved: "NotebookNode") -> str | None:
 
 
 def _sources(made: "NotebookNode") -> list[tuple[str, str, tuple[str, ...]]]:
-    return [
-        (cell.cell_type, cell.source, tuple(sorted(cell.metadata.get("tags", [])))) for cell in made.cells
-    ]
+    return [(cell.cell_type, cell.source, tuple(sorted(cell.metadata.get("tags", [])))) for cell in made.cells]
 
 
 def _solutions(root: Path, chosen: list[Lesson], everything: bool) -> str:
@@ -255,9 +254,7 @@ def _solutions(root: Path, chosen: list[Lesson], everything: bool) -> str:
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
-            raise CourseError(
-                f"{SOLUTIONS.as_posix()} is damaged; run `advrec build` without a lesson."
-            ) from None
+            raise CourseError(f"{SOLUTIONS.as_posix()} is damaged; run `advrec build` without a lesson.") from None
         entries = {key: value for key, value in stored.items() if key.split(".")[0] not in numbers}
     for lesson in chosen:
         entries.update(solution_texts(lesson))
@@ -296,15 +293,23 @@ def replace(path: Path, data: bytes) -> None:
 
     The temporary name depends on the file alone, so what a killed build left behind is used up
     by the next one.
+
+    Raises
+    ------
+    CourseError
+        If the place cannot be written to: no room, no right.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise CourseError(f"{path} cannot be written: {error.strerror or error}.") from None
         raise

@@ -24,9 +24,8 @@ Lessons = Annotated[
 Track = Annotated[str | None, typer.Option(help="pytorch or tensorflow; both if left out.")]
 Jobs = Annotated[int | None, typer.Option(help="Notebooks at once; by default what cores and memory allow.")]
 Timeout = Annotated[float | None, typer.Option(help="Seconds that one notebook may take.")]
-Cluster = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="Run on the Ray cluster at this address.")
-]
+Cluster = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Run on the Ray cluster at this address.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Execute again what an earlier call has done.")]
 
 _chosen_root: Path | None = None
 
@@ -51,9 +50,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    root: Annotated[
-        Path | None, typer.Option(help="The checkout; by default the one that is installed.")
-    ] = None,
+    root: Annotated[Path | None, typer.Option(help="The checkout; by default the one that is installed.")] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -73,9 +70,7 @@ def run(
     ] = False,
     solutions: Annotated[
         bool,
-        typer.Option(
-            "--solutions", help="Run the solved lessons and keep them, with outputs, in solutions/."
-        ),
+        typer.Option("--solutions", help="Run the solved lessons and keep them, with outputs, in solutions/."),
     ] = False,
     seed: Annotated[int | None, typer.Option(help="Set SEED.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Skip what ran well and has not changed.")] = False,
@@ -134,14 +129,99 @@ def build(
 
 @app.command()
 def data(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Assets; all if left out.")
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Assets; all if left out.")] = None,
 ) -> None:
     """Fetch data sets and models, check them, and put them into the data folder."""
     from advrec_teach import fetch
 
     fetch.fetch(names or None)
+
+
+@app.command()
+def sweep(
+    lesson: Annotated[str, typer.Argument(metavar="NN", help="The lesson, by number or name.")],
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--parameter", metavar="NAME=VALUES", help="EPS=0,0.5,1 or SEED=0:5; repeat it."),
+    ] = None,
+    track: Track = None,
+    profile: Annotated[str, typer.Option(help="smoke, quick or full.")] = "quick",
+    jobs: Jobs = None,
+    timeout: Timeout = None,
+    fresh: Fresh = False,
+    cluster: Cluster = None,
+) -> None:
+    """Execute a lesson over a grid of its parameters and tabulate its claims' values."""
+    from advrec_teach.course import sweep as sweeper
+
+    code = sweeper.sweep(
+        _root(),
+        lesson,
+        parameter or (),
+        track=track,
+        profile=profile,
+        workers=jobs,
+        timeout=timeout,
+        fresh=fresh,
+        cluster=cluster,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def bands(
+    lessons: Lessons = None,
+    seeds: Annotated[int, typer.Option(help="Seeds 0, 1, ... to measure over.")] = 5,
+    track: Track = None,
+    profile: Annotated[str, typer.Option(help="quick or full.")] = "quick",
+    jobs: Jobs = None,
+    timeout: Timeout = None,
+    fresh: Fresh = False,
+    cluster: Cluster = None,
+) -> None:
+    """Measure the bands of claims over seeds and write lessons/bands/."""
+    from advrec_teach.course import bands as measurer
+
+    code = measurer.bands(
+        _root(),
+        lessons or (),
+        seeds=seeds,
+        track=track,
+        profile=profile,
+        workers=jobs,
+        timeout=timeout,
+        fresh=fresh,
+        cluster=cluster,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def course(jobs: Jobs = None, timeout: Timeout = None) -> None:
+    """Fetch the data, check the notebooks, execute every solved lesson in both tracks."""
+    from advrec_teach.course import course as everything
+
+    raise typer.Exit(everything.course(_root(), workers=jobs, timeout=timeout))
+
+
+@app.command()
+def progress() -> None:
+    """Show which exercises you have solved."""
+    from advrec_teach.course import learner
+
+    print(learner.progress_table())
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(
+    context: typer.Context,
+    lesson: Annotated[str | None, typer.Argument(metavar="[NN]", help="The lesson to open.")] = None,
+    track: Annotated[str, typer.Option(help="pytorch or tensorflow.")] = "pytorch",
+) -> None:
+    """Open the notebooks in JupyterLab; what stands behind -- goes to JupyterLab."""
+    from advrec_teach.course import learner
+
+    raise typer.Exit(learner.lab(_root(), lesson, track, context.args))
 
 
 @app.command(name="map")

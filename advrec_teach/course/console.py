@@ -21,6 +21,7 @@ class Console:
     def __init__(self, total: int, *, quiet: bool = False):
         self._total, self._ended, self._quiet = total, 0, quiet
         self._running: dict[str, float] = {}
+        self._titles: dict[str, str] = {}
         self._progress: Any = None
         self._task: Any = None
 
@@ -47,12 +48,13 @@ class Console:
 
     def cell(self, job: Job, done: int, total: int) -> None:
         """Note that a cell of a job starts."""
-        self._running[job.title] = done / max(1, total)
+        self._titles[job.identity] = job.title
+        self._running[job.identity] = done / max(1, total)
         self._show()
 
     def end(self, job: Job, outcome: Outcome) -> None:
         """Note that a job has ended."""
-        self._running.pop(job.title, None)
+        self._running.pop(job.identity, None)
         self._ended += 1
         if self._progress is None:
             if not self._quiet:
@@ -67,7 +69,7 @@ class Console:
                 self._task,
                 completed=self._ended + sum(self._running.values()),
                 ended=self._ended,
-                description=", ".join(sorted(self._running)),
+                description=", ".join(sorted(self._titles[identity] for identity in self._running)),
             )
 
 
@@ -91,6 +93,8 @@ def summary(rows: Sequence[tuple[Job, Outcome, bool]]) -> str:
         held, total = outcome.held
         judged = f"{held}/{total}" if job.profile != "smoke" else f"{total} shown"
         state = outcome.status if not outcome.ok else ("kept from an earlier run" if kept else "ok")
+        if outcome.ok and job.profile != "smoke" and (without := sum(c["holds"] is None for c in outcome.claims)):
+            state += f", {without} without a band"
         table.append((job.name, job.track, f"{outcome.seconds:.1f}", f"{outcome.peak_mb:.0f}", judged, state))
     return align(table, right=(2, 3, 4))
 

@@ -2,9 +2,9 @@
 
 A lesson writes its diagram as text in a ```` ```mermaid ```` block. JupyterLab draws
 such a block; Colab, a printed page and many editors do not. So the built notebook shows a
-picture of it and keeps the text folded below. The picture sits in the
-Markdown as a data address, the one form that Colab shows too (it ignores attachments,
-and only has the notebook, not the files beside it).
+picture of it and keeps the text folded below. The picture sits in the Markdown as PNG in
+a data address, the one form that Colab shows too: it only has the notebook, not the files
+beside it, and it shows neither attachments nor SVG.
 
 Pictures are kept in ``lessons/diagrams`` under a name made from the diagram's text, so a
 picture can't go stale unnoticed. ``advrec build --diagrams`` draws those that are missing.
@@ -55,7 +55,7 @@ def problems(folder: Path, source: str) -> Iterator[str]:
         if not path.is_file():
             yield "the diagram has no picture yet, or has changed since; run `advrec build --diagrams`."
         elif path.stat().st_size > MAX_BYTES:
-            yield f"the diagram's picture has more than {MAX_BYTES // 1000} kB; draw less."
+            yield f"its picture {FOLDER}/{path.name} has more than {MAX_BYTES // 1000} kB; draw it as two diagrams."
         elif _size(path.read_bytes()) is None:
             yield f"{FOLDER}/{path.name} is no PNG picture; delete it and run `advrec build --diagrams`."
 
@@ -80,7 +80,7 @@ def embed(folder: Path, source: str) -> str:
         code = base64.b64encode(data).decode("ascii")
         return (
             f'<img alt="{alt}" width="{round(size[0] / SCALE)}" src="data:image/png;base64,{code}">\n\n'
-            f"<details><summary>The diagram as text (Mermaid)</summary>\n\n{found[0]}\n\n</details>"
+            f"<details><summary>The diagram in Mermaid</summary>\n\n{found[0]}\n\n</details>"
         )
 
     return _FENCE.sub(block, source)

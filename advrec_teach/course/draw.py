@@ -27,7 +27,8 @@ MERMAID_SHA256 = "581ed7d74bd9048d0e3a91363927d72ef22942d7722546b27f7cc29e35390e
 _MEMBER = "package/dist/mermaid.min.js"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _MARGIN = 8
-_COLOURS = 64
+# Tried in this order until the picture is small enough; lines and letters need few.
+_COLOURS = (64, 32, 16)
 _SETTINGS = {
     "startOnLoad": False,
     "securityLevel": "strict",
@@ -85,7 +86,10 @@ def draw(root: Path) -> list[str]:
         with tempfile.TemporaryDirectory(prefix="advrec-diagrams-") as folder:
             shutil.copy(script, Path(folder) / "mermaid.min.js")
             for path, (where, text) in missing.items():
-                replace(path, _picture(browser, Path(folder), where, text))
+                data = _picture(browser, Path(folder), where, text)
+                if len(data) > diagrams.MAX_BYTES:
+                    raise CourseError(f"{where}: the picture has {len(data) // 1000} kB; draw less, or two diagrams.")
+                replace(path, data)
                 lines.append(f"drew {path.relative_to(root).as_posix()} for {where}")
     for path in sorted((root / "lessons" / diagrams.FOLDER).glob("*.png")):
         if path not in wanted:
@@ -99,9 +103,7 @@ def _picture(browser: str, folder: Path, where: str, text: str) -> bytes:
     page = folder / "page.html"
     # "<" must not end the script element early, whatever the diagram says.
     quoted = json.dumps(text).replace("<", "\\u003c")
-    page.write_text(
-        _PAGE.format(margin=_MARGIN, settings=json.dumps(_SETTINGS), text=quoted), encoding="utf-8"
-    )
+    page.write_text(_PAGE.format(margin=_MARGIN, settings=json.dumps(_SETTINGS), text=quoted), encoding="utf-8")
     document = _chromium(browser, folder, "--dump-dom", page.as_uri())
     found = re.search(r'<pre id="answer" hidden="">(.*?)</pre>', document, re.DOTALL)
     if found is None or not found[1]:
@@ -126,14 +128,19 @@ def _picture(browser: str, folder: Path, where: str, text: str) -> bytes:
 
 
 def _small(path: Path, width: int, height: int) -> bytes:
-    """Cut a screenshot to its size, and store it with few colours."""
+    """Cut a screenshot to its size, and return it as PNG with few colours."""
     from PIL import Image
 
     with Image.open(path) as image:
         cut = image.convert("RGB").crop((0, 0, width, height))
-    buffer = io.BytesIO()
-    cut.quantize(_COLOURS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    data = b""
+    for colours in _COLOURS:
+        buffer = io.BytesIO()
+        cut.quantize(colours, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+        data = buffer.getvalue()
+        if len(data) <= diagrams.MAX_BYTES:
+            break
+    return data
 
 
 def _chromium(browser: str, folder: Path, *arguments: str) -> str:
@@ -154,9 +161,7 @@ def _chromium(browser: str, folder: Path, *arguments: str) -> str:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--no-sandbox")  # Chromium refuses its sandbox to root
     try:
-        done = subprocess.run(
-            [*command, *arguments], capture_output=True, text=True, encoding="utf-8", timeout=120
-        )
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, encoding="utf-8", timeout=120)
     except subprocess.TimeoutExpired:
         raise CourseError("Chromium did not answer within two minutes; run the command again.") from None
     if done.returncode:

@@ -17,9 +17,7 @@ def checked(source: str) -> list[str]:
     """Return the identifiers of all ``exercise("NN.k").check(`` calls in the code, in order."""
     found = []
     for node in ast.walk(ast.parse(source)):
-        if not (
-            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "check"
-        ):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "check"):
             continue
         maker = node.func.value
         if (
@@ -73,9 +71,7 @@ def _cards(lesson: Lesson) -> Iterator[LessonError]:
         for card in found:
             seen += 1
             if card.identifier != f"{lesson.number}.{seen}":
-                yield lesson.error(
-                    f"exercise {card.identifier} comes where {lesson.number}.{seen} is due.", cell
-                )
+                yield lesson.error(f"exercise {card.identifier} comes where {lesson.number}.{seen} is due.", cell)
                 return
 
 

@@ -96,6 +96,11 @@ class Job:
         return "solved" if self.solved else "student"
 
     @property
+    def identity(self) -> str:
+        """What tells this job from every other one of the same call."""
+        return json.dumps([self.name, self.track, self.profile, self.form, self.parameters], sort_keys=True)
+
+    @property
     def title(self) -> str:
         """What messages call this job: lesson, track and the parameters that differ between jobs."""
         extra = ", ".join(f"{k}={v}" for k, v in self.parameters.items() if k != "PROFILE")
@@ -208,8 +213,7 @@ def kernel_environment(threads: int, *, record: bool = False, strict: bool = Tru
     strict
         Stop at the first claim that does not hold.
     """
-    environment: dict[str, str | None] = dict.fromkeys(_THREADS, str(max(1, threads)))
-    environment["TF_NUM_INTEROP_THREADS"] = "1"
+    environment: dict[str, str | None] = dict(threads_environment(threads))
     environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
     environment["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     environment["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
@@ -218,6 +222,11 @@ def kernel_environment(threads: int, *, record: bool = False, strict: bool = Tru
     if data := os.environ.get("ADVREC_DATA"):
         environment["ADVREC_DATA"] = os.path.abspath(os.path.expanduser(data))
     return environment
+
+
+def threads_environment(threads: int) -> dict[str, str]:
+    """Return the variables that hold a kernel to so many threads."""
+    return {**dict.fromkeys(_THREADS, str(max(1, threads))), "TF_NUM_INTEROP_THREADS": "1"}
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> str:

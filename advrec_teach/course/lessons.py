@@ -66,12 +66,15 @@ class Cell:
         Its text, solutions included.
     tags
         Its tags, sorted.
+    stray
+        What else its ``# %%`` line sets, sorted: nothing of it would reach a notebook.
     """
 
     number: int
     kind: str
     source: str
     tags: tuple[str, ...] = ()
+    stray: tuple[str, ...] = ()
 
     @property
     def track(self) -> str | None:
@@ -193,7 +196,13 @@ def read(path: Path) -> Lesson:
         reason = " ".join(str(error).split())
         raise LessonError(f"{label}: jupytext cannot read it ({reason}).") from None
     cells = tuple(
-        Cell(number, cell.cell_type, cell.source, tuple(sorted(cell.metadata.get("tags", []))))
+        Cell(
+            number,
+            cell.cell_type,
+            cell.source,
+            tuple(sorted(cell.metadata.get("tags", []))),
+            tuple(sorted(set(cell.metadata) - {"tags", "lines_to_next_cell"})),
+        )
         for number, cell in enumerate(notebook.cells, start=1)
     )
     header = notebook.metadata.get("advrec")
@@ -206,12 +215,10 @@ def _check_header(lesson: Lesson, header: Any) -> None:
     """Refuse a header that is missing, misspelt or holds values of the wrong type."""
     if not isinstance(header, dict):
         raise lesson.error(
-            "its header has no `advrec:` section below `jupyter:` (minutes, data, prerequisites)."
+            "its header has no `advrec:` section below `jupyter:` (minutes, data, prerequisites), or is no YAML."
         )
     if unknown := sorted(set(header) - _SETTINGS):
-        raise lesson.error(
-            f"its header knows {', '.join(sorted(_SETTINGS))}, not {', '.join(map(str, unknown))}."
-        )
+        raise lesson.error(f"its header knows {', '.join(sorted(_SETTINGS))}, not {', '.join(map(str, unknown))}.")
     minutes = header.get("minutes")
     if isinstance(minutes, bool) or not isinstance(minutes, int) or minutes < 1:
         raise lesson.error(f"`minutes` in its header is {minutes!r}; give a whole number from 1.")
@@ -225,8 +232,7 @@ def _check_header(lesson: Lesson, header: Any) -> None:
     for number in header.get("prerequisites", []):
         if not re.fullmatch(r"\d\d", number) or number >= lesson.number:
             raise lesson.error(
-                f"`prerequisites` in its header holds {number!r}; "
-                f"give numbers of two digits, below {lesson.number}."
+                f"`prerequisites` in its header holds {number!r}; give numbers of two digits, below {lesson.number}."
             )
     if "title" in header and header["title"] != lesson.title:
         raise lesson.error(
@@ -247,9 +253,7 @@ def find(root: Path) -> list[Path]:
     taken: dict[str, Path] = {}
     for path in files:
         if not (name := _FILE_NAME.fullmatch(path.name)):
-            raise LessonError(
-                f"lessons/{path.name}: a lesson's file is called NN_snake_case.py, such as 08_fgsm.py."
-            )
+            raise LessonError(f"lessons/{path.name}: a lesson's file is called NN_snake_case.py, such as 08_fgsm.py.")
         if other := taken.get(name[1]):
             raise LessonError(f"lessons/{path.name}: lessons/{other.name} already has number {name[1]}.")
         taken[name[1]] = path
@@ -270,9 +274,7 @@ def select(root: Path, wanted: Iterable[str] | None) -> list[Path]:
     chosen = set()
     for name in names:
         key = Path(str(name)).name.removesuffix(".py")
-        matches = [
-            path for path in files if key in (path.stem, path.stem[:2]) or key.zfill(2) == path.stem[:2]
-        ]
+        matches = [path for path in files if key in (path.stem, path.stem[:2]) or key.zfill(2) == path.stem[:2]]
         if not matches:
             known = ", ".join(path.stem for path in files) or "none yet"
             raise CourseError(f"There is no lesson {name!r}; the lessons are: {known}.")

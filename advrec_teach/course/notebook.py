@@ -7,7 +7,6 @@ nothing but the content, so that building twice gives the same bytes.
 """
 
 import hashlib
-import logging
 from typing import TYPE_CHECKING
 
 from advrec_teach.course import colab, diagrams
@@ -87,13 +86,12 @@ def _head(
     solved: bool,
     others: dict[str, Lesson],
 ) -> None:
-    """Put the badges below the title and the Colab cell below that."""
+    """Put the badges at the end of the title's cell, and the Colab cell below it."""
     from nbformat.v4 import new_code_cell
 
     title = notebook.cells[0]
-    heading, _, rest = title.source.partition("\n")
     masthead = colab.masthead(lesson, track, place, solved=solved, others=others)
-    title.source = "\n\n".join(part for part in (heading, masthead, rest.strip("\n")) if part)
+    title.source = title.source.rstrip() + "\n\n" + masthead
     prepare = new_code_cell(
         colab.bootstrap(lesson, track, place),
         metadata={
@@ -137,7 +135,6 @@ def _clear(notebook: "NotebookNode") -> "NotebookNode":
 
     full = [cell.source if cell.cell_type == "code" else "" for cell in notebook.cells]
     clearing = ClearSolutions(code_stub={"python": STUB}, enforce_metadata=False)
-    clearing.log.setLevel(logging.CRITICAL)
     notebook, _ = clearing.preprocess(notebook, {})
     for place, cell in enumerate(notebook.cells):
         if any(regions(full[place])):

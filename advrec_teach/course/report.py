@@ -50,9 +50,7 @@ def course_table(root: Path) -> str:
     """
     costs: dict[str, Any] = store.read_json(costs_file(root)) or {}
     lines = [
-        "| Lesson | The question | Your time | "
-        + " | ".join(f"Runs in ({TITLES[t]})" for t in TRACKS)
-        + " |",
+        "| Lesson | The question | Your time | " + " | ".join(f"Runs in ({TITLES[t]})" for t in TRACKS) + " |",
         "| --- | --- | --- | " + " | ".join("---" for _ in TRACKS) + " |",
     ]
     for path in lessons.find(root):

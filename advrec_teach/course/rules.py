@@ -49,7 +49,8 @@ def check(
     found = list(problems(lesson, registry=registry, assets=assets, known=known))
     if not found:
         return
-    more = f" ({len(found) - 1} more like it or after it)" if len(found) > 1 else ""
+    rest = len(found) - 1
+    more = f" (and {rest} more problem{'' if rest == 1 else 's'})" if rest else ""
     raise LessonError(f"{found[0]}{more}")
 
 
@@ -83,9 +84,7 @@ def _package_registry(number: str) -> Mapping[str, Any]:
     return exercises(number)
 
 
-def _header(
-    lesson: Lesson, assets: Collection[str] | None, known: Collection[str] | None
-) -> Iterator[LessonError]:
+def _header(lesson: Lesson, assets: Collection[str] | None, known: Collection[str] | None) -> Iterator[LessonError]:
     first = lesson.cells[0]
     if not lesson.title:
         yield lesson.error(f"the first cell is Markdown and starts with `# {lesson.number} · Title`.", first)
@@ -95,9 +94,7 @@ def _header(
             yield lesson.error(f"`data` in its header names {name!r}; data/sources.toml lists: {listed}.")
     for number in lesson.prerequisites:
         if known is not None and number not in known:
-            yield lesson.error(
-                f"`prerequisites` in its header names {number!r}, and there is no such lesson."
-            )
+            yield lesson.error(f"`prerequisites` in its header names {number!r}, and there is no such lesson.")
 
 
 def _cells(lesson: Lesson) -> Iterator[LessonError]:
@@ -106,6 +103,10 @@ def _cells(lesson: Lesson) -> Iterator[LessonError]:
         if cell.kind not in ("code", "markdown"):
             yield lesson.error(f"a {cell.kind} cell shows nothing; use a Markdown or a code cell.", cell)
             continue
+        if cell.stray:
+            yield lesson.error(
+                f'the `# %%` line holds more than [markdown] and tags=["..."]: {", ".join(cell.stray)}.', cell
+            )
         for tag in cell.tags:
             if tag not in TAGS:
                 yield lesson.error(f"unknown tag {tag!r}; the tags are: {', '.join(sorted(TAGS))}.", cell)
@@ -147,6 +148,8 @@ def _code(lesson: Lesson, cell: Cell) -> Iterator[LessonError]:
     lines = [line for line in cell.source.split("\n") if not re.search(r"# (BEGIN|END) SOLUTION", line)]
     if len(lines) > MAX_LINES:
         yield lesson.error(f"the cell has {len(lines)} lines, at most {MAX_LINES} are read; split it.", cell)
+    if marker := re.search(r"\b(NBVAL|PYTEST_VALIDATE)_[A-Z_]+", cell.source):
+        yield lesson.error(f"{marker[0]} steers nbval from inside the code; use the tag nbval-ignore-output.", cell)
     try:
         ast.parse(cell.source)
     except SyntaxError as error:
@@ -169,9 +172,7 @@ def _parameters(lesson: Lesson) -> Iterator[LessonError]:
             continue
         values = _literals(cell.source)
         if values is None:
-            yield lesson.error(
-                "the parameters cell holds nothing but `NAME = value` with plain values.", cell
-            )
+            yield lesson.error("the parameters cell holds nothing but `NAME = value` with plain values.", cell)
         elif values.get("PROFILE") != "quick" or type(values.get("SEED")) is not int or values["SEED"] != 0:
             yield lesson.error('the parameters cell sets PROFILE = "quick" and SEED = 0.', cell)
 
@@ -217,10 +218,9 @@ def _twins(lesson: Lesson) -> Iterator[LessonError]:
 
 def _frameworks(lesson: Lesson) -> Iterator[LessonError]:
     for cell in lesson.cells:
-        if cell.has("both-frameworks"):
-            continue
         if cell.track is None:
-            if named := _FRAMEWORK.search(cell.source):
+            named = None if cell.has("both-frameworks") else _FRAMEWORK.search(cell.source)
+            if named:
                 yield lesson.error(
                     f"a cell of both tracks names a framework ({named[0]}); write it without, tag the cell "
                     "pytorch or tensorflow, or tag it both-frameworks if it is about the two.",

@@ -4,7 +4,7 @@ One notebook that fails stops no other. Results are written by this process alon
 file in one step, so that Ctrl-C leaves nothing half-written.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -75,9 +75,7 @@ def run(
         If the request makes no sense; nothing has run then.
     """
     if solutions and (seed is not None or profile not in (None, "quick")):
-        raise CourseError(
-            "--solutions runs with the lessons' own parameters; leave out --seed and --profile."
-        )
+        raise CourseError("--solutions runs with the lessons' own parameters; leave out --seed and --profile.")
     chosen = jobs.check_profile(value=profile or "quick")
     jobs.check_seed(seed)
     work = plan(
@@ -92,11 +90,8 @@ def run(
         html=html,
     )
     count = jobs.workers_for(len(work), workers)
-    work = [
-        replace(job, environment=jobs.kernel_environment(jobs.cores() // count, strict=strict))
-        for job in work
-    ]
-    work = [replace(job, key=store.key(root, _source(root, job), job)) for job in work]
+    work = [replace(job, environment=jobs.kernel_environment(jobs.cores() // count, strict=strict)) for job in work]
+    work = [replace(job, key=store.key(root, source_of(root, job), job)) for job in work]
     rows = perform(root, work, workers=count, resume=resume, cluster=cluster, solutions=solutions)
     return report(root, rows)
 
@@ -137,10 +132,10 @@ def plan(
         for path in files
         for track in tracks
     ]
-    return work if solved else [replace(job, source=_source(root, job).decode()) for job in work]
+    return work if solved else [replace(job, source=source_of(root, job).decode()) for job in work]
 
 
-def _source(root: Path, job: Job) -> bytes:
+def source_of(root: Path, job: Job) -> bytes:
     """Return the committed text that a job is made from."""
     if job.solved:
         assert job.lesson_file is not None
@@ -165,8 +160,8 @@ def perform(
     if resume:
         for job in work:
             if (outcome := store.kept(root, job)) is not None and (not solutions or _is_stored(root, job)):
-                rows[job.title] = (job, outcome, True)
-    waiting = _longest_first(root, [job for job in work if job.title not in rows])
+                rows[job.identity] = (job, outcome, True)
+    waiting = _longest_first(root, [job for job in work if job.identity not in rows])
     with (
         console.Console(len(waiting)) as screen,
         closing(executed(waiting, workers=workers, cluster=cluster, screen=screen)) as results,
@@ -175,14 +170,14 @@ def perform(
             store.save(root, job, outcome)
             if solutions and outcome.ok:
                 outcome = _store_solution(root, job, outcome)
-            rows[job.title] = (job, replace_texts(outcome), False)
+            rows[job.identity] = (job, without_texts(outcome), False)
             screen.end(job, outcome)
-    return [rows[job.title] for job in work]
+    return [rows[job.identity] for job in work]
 
 
 def executed(
     work: Sequence[Job], *, workers: int, cluster: str | None, screen: console.Console
-) -> Iterator[tuple[Job, Outcome]]:
+) -> Generator[tuple[Job, Outcome], None, None]:
     """Execute jobs here or on a cluster, yielding each with its outcome as it ends."""
     if not work:
         return
@@ -197,7 +192,7 @@ def executed(
         yield from results
 
 
-def replace_texts(outcome: Outcome) -> Outcome:
+def without_texts(outcome: Outcome) -> Outcome:
     """Return the outcome without its notebook and page, which are on disk by now."""
     return replace(outcome, notebook=None, page=None)
 

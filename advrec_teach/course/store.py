@@ -7,6 +7,7 @@ import platform
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -109,9 +110,7 @@ def kept(root: Path, job: Job) -> Outcome | None:
     stored = read_json(place / f"{job.name}.json")
     if not isinstance(stored, dict) or not job.key or stored.get("key") != job.key:
         return None
-    if not (place / f"{job.name}.ipynb").is_file() or (
-        job.html and not (place / f"{job.name}.html").is_file()
-    ):
+    if not (place / f"{job.name}.ipynb").is_file() or (job.html and not (place / f"{job.name}.html").is_file()):
         return None
     outcome = outcome_of(stored)
     return outcome if outcome.ok else None
@@ -139,6 +138,12 @@ def _judging(job: Job) -> list[str | None]:
     return [job.environment.get(name) for name in ("ADVREC_CLAIMS", "ADVREC_STRICT")]
 
 
+def tree_stamp(root: Path, folders: Iterable[str]) -> str:
+    """Return the hash of every file below some folders of the checkout."""
+    files = [path for name in folders for path in sorted((root / name).rglob("*")) if path.is_file()]
+    return _hash(*(part for path in files for part in (path.relative_to(root).as_posix().encode(), path.read_bytes())))
+
+
 def _hash(*parts: bytes) -> str:
     digest = hashlib.sha256()
     for part in parts:
@@ -156,21 +161,17 @@ def package_stamp() -> str:
         for path in home.rglob("*")
         if path.is_file() and path.suffix in (".py", ".json") and "__pycache__" not in path.parts
     )
-    return _hash(
-        *(part for path in files for part in (path.relative_to(home).as_posix().encode(), path.read_bytes()))
-    )
+    return _hash(*(part for path in files for part in (path.relative_to(home).as_posix().encode(), path.read_bytes())))
 
 
 @cache
 def data_stamp() -> str:
-    """Return the hash of what data there is: each file's name, size and time of change."""
-    home = paths.data_dir()
-    entries = []
-    for path in sorted(home.rglob("*")) if home.is_dir() else []:
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(home).parts):
-            status = path.stat()
-            entries.append(f"{path.relative_to(home).as_posix()} {status.st_size} {status.st_mtime_ns}")
-    return _hash("\n".join(entries).encode())
+    """Return the hash of what data is there, complete and checked, under which entry of the list."""
+    from advrec_teach import fetch
+
+    absent = set(fetch.missing())
+    there = [f"{name} {source.mark}" for name, source in fetch.sources().items() if name not in absent]
+    return _hash("\n".join([str(paths.data_dir()), *there]).encode())
 
 
 def pins_stamp(root: Path) -> str:

@@ -38,6 +38,8 @@ Notify = Callable[[int, int], None]
 # A Unix socket's path may not be longer than about 104 bytes.
 _LONGEST_SOCKET = 100
 _SAMPLE_SECONDS = 0.2
+# A busy machine now and then fails to start a kernel; that says nothing about the notebook.
+_STARTS = 3
 
 
 class Watch(threading.Thread):
@@ -69,9 +71,10 @@ class Watch(threading.Thread):
         while not self._done.wait(_SAMPLE_SECONDS):
             now = time.monotonic()
             if now >= self.deadline:
+                # Again and again: a kernel may be starting just now.
                 self.expired = True
                 kill(self.kernels())
-                return
+                continue
             if now - refreshed >= 1:
                 processes, refreshed = self.kernels(), now
             self.sample(processes)
@@ -139,7 +142,7 @@ class _Engine(NBClientEngine):
             startup_timeout=start_timeout,
             timeout=None,
             log=logger,
-            config=Config({"KernelManager": {"transport": _transport()}}),
+            config=_transport(),
         )
         with client.setup_kernel():
             client.reset_execution_trackers()
@@ -152,13 +155,13 @@ class _Engine(NBClientEngine):
 papermill_engines.register("advrec", _Engine)
 
 
-def _transport() -> str:
-    """Return "ipc" where sockets in the file system work: two kernels can't then pick the same port."""
-    folder = os.environ.get("JUPYTER_RUNTIME_DIR", "")
-    fits = (
-        folder and len(folder) + len("/kernel-00000000-0000-0000-0000-000000000000-ipc-5") < _LONGEST_SOCKET
-    )
-    return "ipc" if fits and os.name == "posix" else "tcp"
+def _transport() -> Config:
+    """Return the setting for sockets in the file system, where they work: no two kernels pick the same port."""
+    # The kernel manager would put them into the kernel's working folder.
+    sockets = tempfile.mkdtemp(dir=os.environ["JUPYTER_RUNTIME_DIR"])
+    if os.name != "posix" or len(sockets) > _LONGEST_SOCKET - len("/s-5"):
+        return Config()
+    return Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/s"}})
 
 
 @contextmanager
@@ -217,24 +220,14 @@ def _execute(job: Job, notify: Notify, folder: str) -> Outcome:
         return Outcome(jobs.FAILED, _line(error))
     start = time.perf_counter()
     watch = Watch(job.limit)
-    _Engine.notebook, _Engine.position, _Engine.notify, _Engine.watch = None, None, notify, watch
     watch.start()
     status, message = jobs.OK, ""
     try:
-        papermill.execute_notebook(
-            notebook,
-            None,
-            parameters=job.parameters or None,
-            engine_name="advrec",
-            progress_bar=False,
-            request_save_on_cell_execute=False,
-            autosave_cell_every=0,
-            cwd=folder,
-        )
-    except PapermillExecutionError as error:
-        status, message = _failure(error)
-    except Exception as error:
-        status, message = _broken(error)
+        for attempt in range(1, _STARTS + 1):
+            status, message = _attempt(notebook, job, notify, folder, watch)
+            kill(watch.kernels())
+            if status == jobs.OK or watch.expired or _Engine.position is not None or attempt == _STARTS:
+                break
     finally:
         watch.close()
         kill(watch.kernels())
@@ -248,6 +241,27 @@ def _execute(job: Job, notify: Notify, folder: str) -> Outcome:
         if outcome.ok:
             outcome.status, outcome.message = _judge(job, executed, outcome.claims)
     return outcome
+
+
+def _attempt(notebook: Any, job: Job, notify: Notify, folder: str, watch: Watch) -> tuple[str, str]:
+    """Execute the notebook in a new kernel; return status and message."""
+    _Engine.notebook, _Engine.position, _Engine.notify, _Engine.watch = None, None, notify, watch
+    try:
+        papermill.execute_notebook(
+            notebook,
+            None,
+            parameters=job.parameters or None,
+            engine_name="advrec",
+            progress_bar=False,
+            request_save_on_cell_execute=False,
+            autosave_cell_every=0,
+            cwd=folder,
+        )
+    except PapermillExecutionError as error:
+        return _failure(error)
+    except Exception as error:
+        return _broken(error)
+    return jobs.OK, ""
 
 
 def _notebook(job: Job) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from advrec_teach.pytorch import _setup
-from advrec_teach.reference import check_fit
+from advrec_teach.reference import check_fit, check_sizes
 
 History = list[dict[str, float]]
 
@@ -129,38 +129,53 @@ def draw_negatives(
     return items
 
 
-def _update(optimizer: str, table: torch.Tensor, gradient: torch.Tensor, state: list, rate: float) -> None:
-    """Take one step of the optimiser on the whole table, in place, with the published defaults."""
+def _start(optimizer: str, table: torch.Tensor) -> list[torch.Tensor]:
+    """Return the state of the optimiser before its first step."""
+    if optimizer == "sgd":
+        return []
+    # Above zero by less than float32 can show beside any square, so that a slope of zero is not divided by zero.
+    squares = torch.full_like(table, 1e-20)
+    return [squares] if optimizer == "adagrad" else [squares, torch.zeros_like(table), table.new_zeros(())]
+
+
+def _update(
+    optimizer: str, table: torch.Tensor, gradient: torch.Tensor, state: list[torch.Tensor], rate: float
+) -> None:
+    """Take one step of the optimiser on the whole table, in place, with the constants of its paper."""
     if optimizer == "sgd":
         table.sub_(gradient, alpha=rate)
     elif optimizer == "adagrad":
-        (squares,) = state
-        squares.addcmul_(gradient, gradient)
-        table.addcdiv_(gradient, squares.sqrt().add_(1e-10), value=-rate)
+        state[0].addcmul_(gradient, gradient)
+        table.addcmul_(gradient, state[0].rsqrt(), value=-rate)
     else:
-        mean, squares, step = state
+        squares, mean, step = state
         step.add_(1)
         mean.lerp_(gradient, 0.1)
         squares.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
-        scale = (1 - 0.999**step).sqrt()
-        table.sub_(rate / (1 - 0.9**step) * mean / (squares.sqrt() / scale + 1e-8))
+        root = squares.div(1 - 0.999**step).sqrt_().add_(1e-8)
+        table.sub_(mean.mul(rate / (1 - 0.9**step)).div_(root))
 
 
 def _step(
     table: torch.Tensor,
     gradient: torch.Tensor,
+    state: list[torch.Tensor],
     rows: torch.Tensor,
+    optimizer: str,
+    rate: float,
     regularisation: float,
-    dtype: torch.dtype | None,
+    dtype: torch.dtype,
 ) -> torch.Tensor:
-    """Write the gradient of a batch (``rows``: users, items, negatives) into ``gradient``; return the loss."""
-    vectors = table[rows] if dtype is None else table[rows].to(dtype)
-    p, qi, qj = vectors.view(3, -1, table.shape[1]).unbind()
-    loss, dp, dqi, dqj = bpr_gradients(p, qi, qj)
-    slopes = torch.cat((dp, dqi, dqj))
-    if regularisation:
-        slopes.add_(vectors, alpha=2 * regularisation / len(p))
-    gradient.zero_().index_add_(0, rows, slopes.to(table.dtype))
+    """Train on one batch, whose ``rows`` of the table are users, items and negatives; return its loss."""
+    # index_select is six times as fast here as the square brackets.
+    vectors = table.index_select(0, rows).view(3, -1, table.shape[1]).to(dtype)
+    loss, *slopes = bpr_gradients(*vectors.unbind())
+    gradient.zero_()
+    for row, slope, vector in zip(rows.view(3, -1), slopes, vectors, strict=True):
+        if regularisation:
+            slope = slope.add(vector, alpha=2 * regularisation / len(row))
+        gradient.index_add_(0, row, slope.to(table.dtype))
+    _update(optimizer, table, gradient, state, rate)
     return loss
 
 
@@ -216,43 +231,43 @@ def fit_bpr(
     Raises
     ------
     ValueError
-        If a setting is out of its range, or a user has every item, so that no negative can be drawn.
+        If a setting is out of its range, model and interactions differ in size, or a user has every item, so
+        that no negative can be drawn.
 
     Notes
     -----
     The gradient is taken by formula (:func:`bpr_gradients`) and summed into one table of all vectors, which
     gives the same numbers as automatic differentiation in a fraction of the time. A test holds the two equal.
     """
+    check_sizes(model.user_vectors.shape[0], model.item_vectors.shape[0], train)
     check_fit(epochs, learning_rate, regularisation, batch_size, optimizer, precision, train)
     device = model.user_vectors.device
-    dtype = torch.bfloat16 if precision == "bfloat16" else None
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     random = torch.Generator(device).manual_seed(seed)
     users, items = (torch.tensor(v, dtype=torch.int64, device=device) for v in (train.users, train.items))
     seen = torch.tensor(train.table(), device=device)
     n_users, n = model.user_vectors.shape[0], len(users)
     n_batches = -(-n // batch_size)
     size = -(-n // n_batches)
+    step = torch.compile(_step) if compile else _step
+    history: History = []
     with torch.no_grad():
         table = torch.cat((model.user_vectors, model.item_vectors))
-        gradient = torch.zeros_like(table)
-        zeros = [torch.zeros_like(table) for _ in range({"sgd": 0, "adagrad": 1, "adam": 2}[optimizer])]
-        state = [*zeros, torch.zeros((), device=device)] if optimizer == "adam" else zeros
-        step = torch.compile(_step) if compile else _step
-        history: History = []
+        gradient, state = torch.zeros_like(table), _start(optimizer, table)
         for epoch in range(1, epochs + 1):
             start = time.perf_counter()
             order = torch.randperm(n, generator=random, device=device)
             order = torch.cat((order, order[: n_batches * size - n]))
             u, i = users[order], items[order]
             j = draw_negatives(u, seen, generator=random)
-            batches = torch.stack((u, i + n_users, j + n_users)).view(3, n_batches, size).transpose(0, 1)
-            losses = []
-            for rows in batches.reshape(n_batches, 3 * size):
-                losses.append(step(table, gradient, rows, regularisation, dtype))
-                _update(optimizer, table, gradient, state, learning_rate)
-            loss = torch.stack(losses).float().mean().item()
+            triples = torch.stack((u, i + n_users, j + n_users)).view(3, n_batches, size)
+            batches = triples.transpose(0, 1).reshape(n_batches, 3 * size)
+            losses = [
+                step(table, gradient, state, rows, optimizer, learning_rate, regularisation, dtype) for rows in batches
+            ]
             model.user_vectors.copy_(table[:n_users])
             model.item_vectors.copy_(table[n_users:])
+            loss = torch.stack(losses).float().mean().item()
             history.append({"epoch": epoch, "loss": loss, "seconds": time.perf_counter() - start})
             if callback is not None and callback(model, history[-1]) is True:
                 break

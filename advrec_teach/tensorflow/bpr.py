@@ -146,21 +146,30 @@ def _draw(users: tf.Tensor, seen: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.while_loop(lambda i, a, k: tf.shape(a)[0] > 0, redraw, loop, shape_invariants=shapes)[0]
 
 
+def _start(optimizer: str, table: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Return the state of the optimiser before its first step."""
+    if optimizer == "sgd":
+        return ()
+    # Above zero by less than float32 can show beside any square, so that a slope of zero is not divided by zero.
+    squares = tf.fill(table.shape, tf.constant(1e-20, table.dtype))
+    return (squares,) if optimizer == "adagrad" else (squares, tf.zeros_like(table), tf.zeros((), table.dtype))
+
+
 def _update(
-    optimizer: str, table: tf.Tensor, gradient: tf.Tensor, state: tuple, rate: tf.Tensor
-) -> tuple[tf.Tensor, tuple]:
-    """Return the table and the state after one step of the optimiser, with the published defaults."""
+    optimizer: str, table: tf.Tensor, gradient: tf.Tensor, state: tuple[tf.Tensor, ...], rate: tf.Tensor
+) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+    """Return the table and the state after one step of the optimiser, with the constants of its paper."""
     if optimizer == "sgd":
         return table - rate * gradient, state
     if optimizer == "adagrad":
         squares = state[0] + gradient * gradient
-        return table - rate * gradient / (tf.sqrt(squares) + 1e-10), (squares,)
-    mean, squares, step = state
+        return table - rate * gradient * tf.math.rsqrt(squares), (squares,)
+    squares, mean, step = state
     step = step + 1
     mean = mean + 0.1 * (gradient - mean)
     squares = 0.999 * squares + 0.001 * gradient * gradient
-    scale = tf.sqrt(1 - 0.999**step)
-    return table - rate / (1 - 0.9**step) * mean / (tf.sqrt(squares) / scale + 1e-8), (mean, squares, step)
+    root = tf.sqrt(squares / (1 - 0.999**step)) + 1e-8
+    return table - rate / (1 - 0.9**step) * mean / root, (squares, mean, step)
 
 
 def _epoch(
@@ -268,9 +277,7 @@ def fit_bpr(
         users, items = (tf.constant(v, tf.int64) for v in (train.users, train.items))
         seen = tf.constant(train.table())
         table = tf.concat((model.user_vectors, model.item_vectors), 0)
-        state: tuple = tuple(tf.zeros_like(table) for _ in range({"sgd": 0, "adagrad": 1, "adam": 2}[optimizer]))
-        if optimizer == "adam":
-            state = (*state, tf.constant(0.0))
+        state = _start(optimizer, table)
         rate, weight = tf.constant(learning_rate, tf.float32), tf.constant(regularisation, tf.float32)
         for epoch in range(1, epochs + 1):
             start = time.perf_counter()

@@ -277,20 +277,23 @@ def fit_gan(
     def train(n: tf.Tensor) -> tf.Tensor:
         rows = tf.TensorArray(tf.float32, size=n, element_shape=(len(HISTORY),))
         for step in tf.range(n):
-            for _ in tf.range(discriminator_steps - 1):
-                discriminator_update()
-            d_value, d_norm = discriminator_update()
+            d_value = d_norm = tf.constant(0.0)
+            for _ in tf.range(discriminator_steps):
+                d_value, d_norm = discriminator_update()
             g_value, g_norm = generator_update()
             rows = rows.write(step, tf.stack([d_value, g_value, d_norm, g_norm]))
         return rows.stack()
 
+    with tf.device(_setup.device()):
+        # Traced here, once: a call that traces would warn after some runs, as every run traces its own.
+        run = train.get_concrete_function(tf.TensorSpec((), tf.int32))
     history = []
     chunk = every if callback and every else steps
     for start in range(0, steps, chunk):
         if callback and every:
             callback(start)
         with tf.device(_setup.device()):
-            history.append(train(tf.constant(min(chunk, steps - start))))
+            history.append(run(tf.constant(min(chunk, steps - start))))
     if callback:
         callback(steps)
     return dict(zip(HISTORY, np.concatenate([part.numpy() for part in history]).T, strict=True))

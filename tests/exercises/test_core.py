@@ -21,8 +21,8 @@ def _tensor(array, dtype=None):
 
 
 @pytest.fixture(autouse=True)
-def track(monkeypatch, tmp_path):
-    """A NumPy track, its progress in an empty folder; returns the texts that are displayed."""
+def numpy_track(monkeypatch, tmp_path):
+    """A NumPy track, its progress in an empty folder."""
     monkeypatch.setenv("ADVREC_STATE", str(tmp_path / "state"))
     monkeypatch.setattr(tracks, "current", lambda: "pytorch")
     monkeypatch.setattr(tracks, "module", lambda: SimpleNamespace(tensor=_tensor, numpy=np.asarray))
@@ -352,7 +352,7 @@ def test_a_lesson_that_lists_an_exercise_wrongly_is_refused(monkeypatch, identif
 
 @pytest.mark.parametrize("identifier", ["8.1", "081", "08.x", "ab.1", "08."])
 def test_a_malformed_identifier_is_refused(identifier):
-    with pytest.raises(ValueError, match='is called "NN.k"'):
+    with pytest.raises(ValueError, match=r'is called "NN\.k"'):
         core.Exercise(identifier, "title", hints=("a", "b", "c"))
 
 

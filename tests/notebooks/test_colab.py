@@ -215,10 +215,10 @@ def test_elsewhere_the_cell_does_nothing(checkout, track):
 
 
 def test_the_cell_fetches_the_data_of_the_lesson(checkout, monkeypatch):
-    asked = []
+    asked: list[list[str]] = []
     monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
     fetching = ModuleType("advrec_teach.fetch")
-    fetching.fetch = asked.append
+    monkeypatch.setattr(fetching, "fetch", asked.append, raising=False)
     monkeypatch.setitem(sys.modules, "advrec_teach.fetch", fetching)
     exec(bootstrap(checkout, "pytorch"), {})
     assert asked == []
