@@ -3,6 +3,7 @@
 import dis
 import inspect
 import linecache
+import re
 import traceback
 import zlib
 from collections.abc import Callable, Sequence
@@ -236,7 +237,9 @@ def _snapshot(case: dict[str, Any], built: dict[str, Any], advrec: ModuleType) -
     seen = {}
     for name, value in case.items():
         if isinstance(value, np.ndarray):
-            seen[f"the input {name}"] = [np.array(advrec.numpy(built[name]))]
+            # A tensor that was made to record its gradient goes on recording in later cells.
+            recording = np.array(bool(getattr(built[name], "requires_grad", False)))
+            seen[f"the input {name}"] = [np.array(advrec.numpy(built[name])), recording]
         elif isinstance(value, Made) and value.watch:
             seen[f"a parameter of {name}"] = [np.array(part) for part in value.watch(built[name])]
     return seen
@@ -266,15 +269,17 @@ def _difference(result: Any, truth: Any, tolerance: float) -> str | None:
     if result.dtype.kind not in "biuf":
         return f"the result holds {result.dtype}, expected numbers."
     result, truth = result.astype(np.float64), truth.astype(np.float64)
-    if not np.isfinite(result).all() and np.isfinite(truth).all():
-        return "the result holds nan or infinity."
     # Infinities have to be equal, and nan stands where the truth has nan: no tolerance covers them.
     finite = np.isfinite(result) & np.isfinite(truth)
     same = (result == truth) | (np.isnan(result) & np.isnan(truth))
     apart = np.where(finite, np.abs(result - truth) > tolerance * (1 + np.abs(truth)), ~same)
     if not apart.any():
         return None
-    where = tuple(int(axis) for axis in np.argwhere(apart)[0])
+    # A wrong finite number says more than a nan beside it.
+    wrong = apart & np.isfinite(result)
+    if not wrong.any() and np.isfinite(truth).all():
+        return "the result holds nan or infinity."
+    where = tuple(int(axis) for axis in np.argwhere(wrong if wrong.any() else apart)[0])
     place = f"entry {list(where)} of the result" if where else "the result"
     return f"{place} is {result[where]:.4g}, expected {truth[where]:.4g}."
 
@@ -291,7 +296,11 @@ def _describe(case: dict[str, Any]) -> str:
 
 def _explain(error: Exception, answer: Any) -> str:
     """Return one line on an error inside the learner's function, with the line of code if it is known."""
-    text = " ".join(str(error).split())[:200]
+    # TensorFlow puts the name of its kernel around the message.
+    text = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]|name:\s*$", "", str(error))
+    text = " ".join(text.split())[:200].rstrip(" .")
+    if re.search(r"ncompatible shapes|must match the size|could not be broadcast", text):
+        text += " (did an axis get lost that should be kept?)"
     line = ""
     code = getattr(inspect.unwrap(getattr(answer, "python_function", answer)), "__code__", None)
     if code is not None:
@@ -299,4 +308,4 @@ def _explain(error: Exception, answer: Any) -> str:
         if own:
             source = (own[-1].line or linecache.getline(own[-1].filename, own[-1].lineno or 0)).strip()
             line = f" at `{source}`" if source else ""
-    return f"your function stopped with {type(error).__name__}{line}: {text}"
+    return f"your function stopped with {type(error).__name__}{line}: {text}."

@@ -11,16 +11,16 @@ from advrec_teach.exercises.losses import quadratic
 
 
 def _cases(rng: np.random.Generator, name: str, *, flat_rows: int = 0) -> list[dict[str, Any]]:
-    """Return tables of vectors, some entries beyond 1, under losses whose slopes differ from row to row."""
+    """Return tables of vectors, some entries beyond 1; one loss is as flat as a real model's, about 1e-5."""
     cases = []
-    for shape, eps in (((4, 3), 0.3), ((6, 5), 1.7)):
+    for shape, eps, scale in (((4, 3), 0.3, 1.0), ((6, 5), 1.7, 1.0), ((5, 4), 1.0, 1e-5)):
         x = 2 * rng.normal(size=shape)
-        cases.append({"loss_fn": quadratic(rng, shape, flat_rows=flat_rows), name: x, "eps": eps})
+        cases.append({"loss_fn": quadratic(rng, shape, flat_rows=flat_rows, scale=scale), name: x, "eps": eps})
     return cases
 
 
 def _fgsm_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
-    return _cases(rng, "x")
+    return _cases(rng, "x", flat_rows=1)
 
 
 def _fgm_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
@@ -44,6 +44,26 @@ def _naive_fgm(loss_fn, x, eps):
 def _column_fgm(loss_fn, x, eps):
     gradient = loss_fn(x)
     return eps * gradient / np.linalg.norm(gradient, axis=0, keepdims=True)
+
+
+def _l1_fgm(loss_fn, x, eps):
+    gradient = loss_fn(x)
+    length = np.abs(gradient).sum(axis=1, keepdims=True)
+    return eps * gradient / np.where(length > 0, length, 1)
+
+
+def _shortened_fgm(constant):
+    def wrong(loss_fn, x, eps):
+        gradient = loss_fn(x)
+        return eps * gradient / (np.linalg.norm(gradient, axis=1, keepdims=True) + constant)
+
+    return wrong
+
+
+def _clipped_fgm(loss_fn, x, eps):
+    gradient = loss_fn(x)
+    length = np.linalg.norm(gradient, axis=1, keepdims=True)
+    return gradient * np.minimum(1, eps / np.where(length > 0, length, 1))
 
 
 def _squared_fgm(loss_fn, x, eps):
@@ -93,6 +113,29 @@ EXERCISES = [
                 lambda loss_fn, x, eps: reference.fgm_delta(loss_fn(x), eps=eps),
             ),
             Misconception(
+                "one norm for the whole table",
+                "you divide the gradient by its norm. That keeps its direction and sets its length; here every "
+                "coordinate moves by eps, whatever its share of the gradient.",
+                lambda loss_fn, x, eps: eps * loss_fn(x) / np.linalg.norm(loss_fn(x)),
+            ),
+            Misconception(
+                "eps forgotten",
+                "every coordinate moves by 1: the sign is right, and eps is missing.",
+                lambda loss_fn, x, eps: np.sign(loss_fn(x)),
+            ),
+            Misconception(
+                "a flat coordinate moves",
+                "a coordinate whose gradient is 0 moves all the same. No direction raises the loss there, so it "
+                "stays; the sign of 0 is 0.",
+                lambda loss_fn, x, eps: np.where(loss_fn(x) > 0, eps, -eps),
+            ),
+            Misconception(
+                "a flat coordinate moves upwards",
+                "a coordinate whose gradient is 0 moves upwards. No direction raises the loss there, so it stays; "
+                "the sign of 0 is 0.",
+                lambda loss_fn, x, eps: np.where(loss_fn(x) >= 0, eps, -eps),
+            ),
+            Misconception(
                 "sign of the input",
                 "you take the sign of x. The direction comes from the gradient of the loss at x.",
                 lambda loss_fn, x, eps: eps * np.sign(x),
@@ -139,6 +182,35 @@ EXERCISES = [
                 _naive_fgm,
             ),
             Misconception(
+                "descent",
+                "the length is right, and the step goes against the gradient: it lowers the loss.",
+                lambda loss_fn, x, eps: -reference.fgm_delta(loss_fn(x), eps=eps),
+            ),
+            Misconception(
+                "sum of absolute values",
+                "you divide by the sum of the absolute values, the L1 norm. A row then moves by less than eps; the "
+                "length asked for is the root of the sum of squares.",
+                _l1_fgm,
+            ),
+            Misconception(
+                "clipped, not scaled",
+                "you only shorten rows that are longer than eps. The slopes of a trained model are far below 1, so "
+                "almost nothing would move: a short gradient has to be stretched to length eps.",
+                _clipped_fgm,
+            ),
+            Misconception(
+                "a constant of 1e-6 below the line",
+                "you add 1e-6 to the length so as not to divide by 0. Look at the histogram of slopes: many are not "
+                "much larger than that, and their rows now move by far less than eps.",
+                _shortened_fgm(1e-6),
+            ),
+            Misconception(
+                "a constant of 1e-8 below the line",
+                "you add 1e-8 to the length so as not to divide by 0. The flattest rows of a trained model then move "
+                "by a little less than eps. Treat only a length of exactly 0 apart.",
+                _shortened_fgm(1e-8),
+            ),
+            Misconception(
                 "squared norm",
                 "you divide by the squared length: the root is missing, and a row's step has length eps over the "
                 "gradient's length.",
@@ -155,7 +227,7 @@ EXERCISES = [
         "08.3",
         "the step is left as it is: vectors have no box to stay in",
         hints=(
-            "Call the function with eps = 0. It should give back p. Does it?",
+            "A step of size 0 should change nothing. Call tutorial_attack with eps = 0: does it give back p?",
             "Print a few coordinates of p before and after. Which of them change although eps is 0?",
             "Pixels lie between 0 and 1, so image tutorials clip to that range. Coordinates of a vector may be "
             "negative or large: take the clipping out.",
@@ -168,13 +240,13 @@ EXERCISES = [
         misconceptions=(
             Misconception(
                 "as given",
-                "the program still does what the tutorial's did: with eps = 0 it changes p.",
+                "the program still clips to the range from 0 to 1, as the tutorial's does: every coordinate of p "
+                "outside that range is lost, whatever eps is.",
                 lambda loss_fn, p, eps: np.clip(_attacked_users(loss_fn, p, eps), 0, 1),
             ),
             Misconception(
                 "wider box",
-                "you clip to the range from -1 to 1. That keeps the signs, but still cuts every longer coordinate; "
-                "with eps = 0 p changes.",
+                "you clip to the range from -1 to 1. That keeps the signs, but still cuts every longer coordinate.",
                 lambda loss_fn, p, eps: np.clip(_attacked_users(loss_fn, p, eps), -1, 1),
             ),
             Misconception(
@@ -184,9 +256,20 @@ EXERCISES = [
             ),
             Misconception(
                 "clipped before the step",
-                "you clip p before the step instead of after it. With eps = 0 p still changes: the question is "
-                "whether vectors need clipping at all.",
+                "you clip p before the step instead of after it, and its coordinates are lost all the same. Do vectors "
+                "need clipping at all?",
                 lambda loss_fn, p, eps: np.clip(p, 0, 1) + eps * np.sign(loss_fn(p)),
+            ),
+            Misconception(
+                "clipped to its own range",
+                "you clip to the smallest and largest coordinate of p. With eps = 0 that changes nothing, but it stops "
+                "the step at the edge of the range, and an attacker knows no such edge.",
+                lambda loss_fn, p, eps: np.clip(_attacked_users(loss_fn, p, eps), p.min(), p.max()),
+            ),
+            Misconception(
+                "another step",
+                "the clipping is gone, but the step is now that of FGM. Repair the fault, keep the method.",
+                lambda loss_fn, p, eps: p + reference.fgm_delta(loss_fn(p), eps=eps),
             ),
             Misconception(
                 "descent",
@@ -199,18 +282,18 @@ EXERCISES = [
         "08.4",
         "the attacker without data",
         hints=(
-            "Ask where the damage is counted: which films can stand in a recommended list?",
-            "Films of the training set are left out of every list. With true labels, which films does the "
-            "attacker push down?",
-            "With predicted labels the attacker pushes down exactly the films that are about to be recommended.",
+            "The damage is counted at the top of the lists. Which films does each attack push down?",
+            "True labels are all rated films: many of them stand far down in the ranking, and pushing those further "
+            "down changes no list.",
+            "Predicted labels are the model's top 20: the attack pushes exactly where NDCG is counted.",
         ),
         answer="c",
-        explanation="it strikes the very films that are about to be recommended. The next cells measure it.",
+        explanation="it aims at what the model ranks highest. Whether that is the reason is the next question.",
         wrong={
-            "a": "some of these labels are indeed wrong as guesses of taste. But think about which films can appear "
-            "in a list at all, and which of the two attacks pushes those down.",
-            "b": "the model is the same, the triples are not: compare the films that each attack pushes down with "
-            "the films that can appear in a list.",
+            "a": "some of these labels are indeed wrong as guesses of taste. But the attack need not be right about "
+            "taste: think about which films it pushes down, and where they stand in the ranking.",
+            "b": "the model is the same, the triples are not: compare where in the ranking the films of the two "
+            "attacks stand.",
         },
     ),
 ]

@@ -10,7 +10,7 @@ from advrec_teach import tracks
 from advrec_teach.exercises.functions import Made
 
 
-def quadratic(rng: np.random.Generator, shape: tuple[int, ...], *, flat_rows: int = 0) -> Made:
+def quadratic(rng: np.random.Generator, shape: tuple[int, ...], *, flat_rows: int = 0, scale: float = 1.0) -> Made:
     """Return L(x) = sum(w x + a x^2 / 2) with random w and a > 0, entry by entry.
 
     Parameters
@@ -21,6 +21,8 @@ def quadratic(rng: np.random.Generator, shape: tuple[int, ...], *, flat_rows: in
         Shape of x.
     flat_rows
         The loss does not depend on the last so many rows: their gradient is zero.
+    scale
+        Factor of the loss, and so of its slopes.
 
     Returns
     -------
@@ -29,6 +31,7 @@ def quadratic(rng: np.random.Generator, shape: tuple[int, ...], *, flat_rows: in
     """
     w = rng.normal(size=shape).astype(np.float32)
     a = rng.uniform(0.5, 1.5, size=shape).astype(np.float32)
+    w, a = w * np.float32(scale), a * np.float32(scale)
     if flat_rows:
         w[-flat_rows:] = 0
         a[-flat_rows:] = 0
