@@ -1,17 +1,17 @@
 # ---
 # jupyter:
 #   advrec:
-#     title: Start here
+#     title: Does my machine work, and how does this course talk to me?
 #     minutes: 50
 #     data: [movielens, reviews]
 #     prerequisites: []
 # ---
 
 # %% [markdown]
-# # 00 · Start here
+# # 00 · Does my machine work, and how does this course talk to me?
 #
-# You will find out whether your machine runs this course, what its data looks like from close up, how the course
-# tells you that you are right or wrong, and why one gradient is enough to cause trouble.
+# Start here. You will find out whether your machine runs this course, what its data looks like from close up, how
+# the course tells you that you are right or wrong, and why one gradient is enough to cause trouble.
 
 # %% [markdown]
 # **You will be able to**
@@ -181,7 +181,8 @@ unit_vectors = exercise("00.1").check(unit_vectors)
 # `exercise("00.1").solution()` shows the solution in this track. What you solved is kept on your machine and
 # nowhere else; `advrec progress` in a terminal lists it.
 #
-# The check knows the mistakes that people make. Here is somebody else's answer, and what the check says to it:
+# The check knows the mistakes that people make. Here is somebody else's answer, and what the check says to it (`judge`
+# is a check that is not recorded):
 
 
 # %%
@@ -209,7 +210,7 @@ ratings.head(5)
 # %% [markdown]
 # A row is one rating: the numbers of a user and of a film (both from 0), the stars, and the time in seconds since
 # 1970. That is all a classic recommender sees. To a person it says more with the titles beside it. Take a user in
-# the middle: half of the others have rated fewer films.
+# the middle: about half of the others have rated fewer films.
 
 # %%
 activity = np.bincount(ratings["user"], minlength=movies.n_users)
@@ -232,7 +233,7 @@ history.sort("time", "item").head(8).select("at", "rating", "title")
 
 # %%
 claim("more than half of all ratings carry the same second as the user's rating before", (gaps == 0).mean() > 0.5)
-claim("nine of ten ratings follow within two minutes of the one before", (gaps < 120).mean() > 0.9)
+claim("nine of ten ratings follow within two minutes of the user's rating before", (gaps < 120).mean() > 0.9)
 
 # %% [markdown]
 # *Takeaway:* nobody watches films at that pace. People filled in a form page by page, from memory. The order in
@@ -336,7 +337,7 @@ claim(
     all(title.startswith("Star Trek") for title in nearest(directions, 3)),
 )
 claim(
-    "by the number of shared users none of the three nearest is one",
+    "by the number of shared users none of the three nearest is a Star Trek film",
     not any(title.startswith("Star Trek") for title in nearest(columns, 3)),
 )
 
@@ -419,7 +420,7 @@ def loss_fn(user):
 
 # %% [markdown]
 # The framework finds the gradient by itself. `advrec.value_and_grad(loss_fn, x)` returns the loss and its gradient
-# with respect to `x`. It is the one function of the package to know by heart, so here it is in full:
+# with respect to `x`. It is the one function of the package to know by heart, so here is the heart of it:
 
 
 # %% tags=["pytorch"]
@@ -446,7 +447,8 @@ gradient = advrec.numpy(gradient)
 formula = -1 / (1 + np.exp(p @ (q_i - q_j).T)) * (q_i - q_j)
 
 claim(
-    "written out here it gives what the package gives", np.allclose(advrec.numpy(by_hand(loss_fn, user)[1]), gradient)
+    "value_and_grad written out by hand gives what the package gives",
+    np.allclose(advrec.numpy(by_hand(loss_fn, user)[1]), gradient),
 )
 claim(
     "the gradient agrees with the formula to five digits",
@@ -503,9 +505,8 @@ def numerical_gradient(loss_fn, x, *, step=1e-2):
 numerical_gradient = exercise("00.3").check(numerical_gradient)
 
 # %% [markdown]
-# With the repaired check, we can see how bad each step is. The control is the same difference in float64, in
-# which NumPy computes and in which a tiny step is no problem. **Question:** is the smallest step the best one in
-# float64?
+# With the repaired check, we can see how bad each step is. The control is the same difference in float64, in which
+# NumPy computes and which keeps about sixteen digits. **Question:** is the smallest step the best one there?
 
 
 # %%
@@ -537,7 +538,7 @@ plots.label(axis, x="step h", y="relative error of the slope", legend=True)
 at = {round(np.log10(step)): place for place, step in enumerate(steps)}
 
 claim("in float32 the step 1e-8 misses the slope altogether", error_32[at[-8]] > 0.5)
-claim("in float64 the same step is right to five digits", error_64[at[-8]] < 1e-5)
+claim("in float64 the step 1e-8 is right to five digits", error_64[at[-8]] < 1e-5)
 claim("in float32 the step 1e-2 is right to two digits", error_32[at[-2]] < 1e-2)
 claim("in float64, too, the smallest step is not the best", min(error_64) < error_64[0] / 10)
 
@@ -627,8 +628,8 @@ claim(
 # %% [markdown]
 # ## Where does the course go?
 #
-# Five parts, 23 lessons. Blue lessons are ready; the dashed ones are not written yet, so a link to them leads nowhere
-# for now. Part A first; after that B, C and D can be taken in any order, and E builds on what you have.
+# Five parts, 23 lessons. Blue lessons are ready, the dashed ones are not written yet. Part A comes first; after
+# that B, C and D can be taken in any order, and E builds on what you have.
 #
 # ```mermaid
 # ---
