@@ -27,6 +27,8 @@ Timeout = Annotated[float | None, typer.Option(help="Seconds that one notebook m
 Cluster = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Run on the Ray cluster at this address.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Execute again what an earlier call has done.")]
 
+INTERRUPTED = 130
+
 _chosen_root: Path | None = None
 
 
@@ -221,7 +223,11 @@ def lab(
     """Open the notebooks in JupyterLab; what stands behind -- goes to JupyterLab."""
     from advrec_teach.course import learner
 
-    raise typer.Exit(learner.lab(_root(), lesson, track, context.args))
+    extra = list(context.args)
+    if lesson is not None and lesson.startswith("-"):  # `advrec lab -- --no-browser` names no lesson
+        extra.insert(0, lesson)
+        lesson = None
+    raise typer.Exit(learner.lab(_root(), lesson, track, extra))
 
 
 @app.command(name="map")
@@ -240,6 +246,10 @@ def main(arguments: list[str] | None = None) -> None:
     except CourseError as error:
         print(f"advrec: {error}", file=sys.stderr)
         sys.exit(1)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer makes this of Ctrl-C
+            print("advrec: stopped", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":

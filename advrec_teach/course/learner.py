@@ -50,10 +50,12 @@ def lab(root: Path, lesson: str | None, track: str, extra: Sequence[str] = ()) -
     if lesson is not None:
         command.append(f"--LabApp.default_url=/lab/tree/{_notebook(home, lesson, track)}")
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
-    try:
-        return subprocess.call([*command, *extra], env=environment)
-    except KeyboardInterrupt:
-        return 130
+    server = subprocess.Popen([*command, *extra], env=environment)
+    while True:
+        try:
+            return server.wait()
+        except KeyboardInterrupt:
+            continue  # JupyterLab got it as well, and asks whether to stop
 
 
 def _notebook(home: Path, lesson: str, track: str) -> str:

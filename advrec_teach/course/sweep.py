@@ -15,8 +15,8 @@ from advrec_teach.errors import CourseError
 from advrec_teach.session import PROFILES
 
 _RANGE = re.compile(r"(-?\d+):(-?\d+)(?::(-?\d+))?")
-_BEFORE = ("lesson", "track")
-_AFTER = ("claim", "kind", "value", "holds", "seconds", "peak_mb", "status", "message")
+BEFORE = ("lesson", "track")
+AFTER = ("claim", "kind", "value", "holds", "seconds", "peak_mb", "status", "message")
 
 
 def sweep(
@@ -241,7 +241,7 @@ def to_csv(results: Sequence[points.Result], parameters: Sequence[str]) -> str:
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*_BEFORE, *parameters, *_AFTER])
+    writer.writerow([*BEFORE, *parameters, *AFTER])
     for job, outcome in results:
         before = [job.name, job.track, *(job.parameters[name] for name in parameters)]
         after = [f"{outcome.seconds:.3f}", f"{outcome.peak_mb:.1f}", outcome.status, outcome.message]

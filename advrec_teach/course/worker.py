@@ -157,11 +157,12 @@ papermill_engines.register("advrec", _Engine)
 
 def _transport() -> Config:
     """Return the setting for sockets in the file system, where they work: no two kernels pick the same port."""
-    # The kernel manager would put them into the kernel's working folder.
+    # Left alone, the kernel manager puts sockets into the kernel's working folder and its file into the system's.
     sockets = tempfile.mkdtemp(dir=os.environ["JUPYTER_RUNTIME_DIR"])
-    if os.name != "posix" or len(sockets) > _LONGEST_SOCKET - len("/s-5"):
-        return Config()
-    return Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/s"}})
+    manager = {"connection_file": f"{sockets}/c.json"}
+    if os.name == "posix" and len(sockets) <= _LONGEST_SOCKET - len("/s-5"):
+        manager |= {"transport": "ipc", "ip": f"{sockets}/s"}
+    return Config({"KernelManager": manager})
 
 
 @contextmanager

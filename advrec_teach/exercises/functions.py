@@ -100,10 +100,15 @@ class FunctionExercise(Exercise):
             raise ValueError(f"exercise {identifier} needs three named misconceptions, it has {len(misconceptions)}")
         self.cases, self.reference, self.course = cases, reference, course
         self.misconceptions, self.keywords, self.tolerance = tuple(misconceptions), tuple(keywords), tolerance
+        # What the last check gave back in place of the learner's function.
+        self._lent: Callable[..., Any] | None = None
 
     def kept(self, answer: Any, verdict: Verdict) -> Any:
         """Return the learner's function when it is right, else the course's."""
-        return answer if verdict.status == CORRECT else self.course(tracks.module())
+        if verdict.status == CORRECT:
+            return answer
+        self._lent = self.course(tracks.module())
+        return self._lent
 
     def judge(self, answer: Any) -> Verdict:
         """Try the function on every case; see the class for what counts as right."""
@@ -114,6 +119,8 @@ class FunctionExercise(Exercise):
     def _judge(self, answer: Any) -> Verdict:
         if answer is None or answer is Ellipsis:
             return self._not_attempted()
+        if answer is self._lent:
+            return self._not_attempted("This is the course's own function: run the cell that defines yours first.")
         if not callable(answer):
             return self._wrong(
                 f"check() takes the function itself, and this is {_kind(answer)}: leave out the brackets."

@@ -10,11 +10,12 @@ never replaced.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
 
-from advrec_teach.pytorch.tensors import Tensors, value_and_grad
+from advrec_teach.pytorch.tensors import Tensors, differentiate, recording, value_and_grad
 from advrec_teach.reference import check_ball, check_steps
 
 
@@ -59,10 +60,10 @@ def _direction(t: torch.Tensor, norm: str) -> torch.Tensor:
     return _length(t)[1]
 
 
-def _project(t: torch.Tensor, eps: float, norm: str) -> torch.Tensor:
+def _project(t: torch.Tensor, eps: Any, norm: str) -> torch.Tensor:
     """Return the point of the ball that is nearest to ``t``."""
     if norm == "linf" or t.numel() == 0:
-        return t.clamp(-eps, eps)
+        return torch.clamp(t, -eps, eps)
     length, unit = _length(t)
     return torch.where(length > eps, eps * unit, t)
 
@@ -159,8 +160,9 @@ def pgd_delta(
     generator
         None starts at zero; a generator starts at a point drawn uniformly from the ball.
     compile
-        Compile ``loss_fn`` with its gradient once and keep the result. The first call takes seconds to
-        minutes.
+        Compile each step with TorchInductor once per loss and shape, and keep the result. The first call takes
+        some ten seconds; afterwards a step saves a tenth to a quarter. ``loss_fn`` has to be written in
+        operations that ``torch.func.grad`` knows, and mistakes in it come back as PyTorch's own errors.
 
     Raises
     ------
@@ -177,10 +179,47 @@ def pgd_delta(
     eps = check_ball(eps, norm)
     step, steps = check_steps(step, steps)
     delta = _each(torch.zeros_like if generator is None else lambda t: _inside(t, eps, norm, generator), x)
-    for _ in range(steps):
-        _, gradient = value_and_grad(loss_fn, _each(torch.add, x, delta))
-        delta = _each(lambda d, g: _project(d + step * _direction(g, norm), eps, norm), delta, gradient)
+    if compile:
+        place = (x if isinstance(x, torch.Tensor) else x[0]).device
+        radius, size = (torch.tensor(v, device=place) for v in (eps, step))
+        with torch.no_grad():
+            for _ in range(steps):
+                delta = _compiled()(loss_fn, x, delta, radius, size, norm)
+        return delta
+    gradient = None
+    with recording():
+        for _ in range(steps):
+            _, gradient = differentiate(loss_fn, _each(torch.add, x, delta))
+            delta = _each(lambda d, g: _move(d, g, eps, step, norm), delta, gradient)
+    if gradient is not None and norm == "linf":
+        delta = _each(lambda d, g: torch.where(g.isnan(), g, d), delta, gradient)
     return delta
+
+
+def _move(delta: torch.Tensor, gradient: torch.Tensor, eps: float, step: float, norm: str) -> torch.Tensor:
+    """Take one step of projected ascent; ``delta`` is overwritten, the gradient may be anybody's."""
+    if norm == "linf":
+        # torch.sign makes 0 of what is not a number; looked at once, after the last step, it costs nothing.
+        return delta.add_(gradient.sign(), alpha=step).clamp_(-eps, eps)
+    return _project(delta.add_(_direction(gradient, norm), alpha=step), eps, norm)
+
+
+@cache
+def _compiled() -> Callable[..., Any]:
+    """Return the compiled step; its guards see for themselves when a loss or what it reads has changed."""
+    return torch.compile(_step)
+
+
+def _step(
+    loss_fn: Callable[[Any], torch.Tensor], x: Any, delta: Any, eps: torch.Tensor, step: torch.Tensor, norm: str
+) -> Any:
+    """Take one step of projected ascent in the form that the compiler reads: no side effect, no tape."""
+    gradient = torch.func.grad(loss_fn)(_each(torch.add, x, delta))
+
+    def move(d: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        return _project(d + (step * _direction(g, norm)).to(d.dtype), eps.to(d.dtype), norm)
+
+    return _each(move, delta, gradient)
 
 
 def _gaussian(t: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:

@@ -185,7 +185,7 @@ def fit_bpr(
     *,
     epochs: int,
     learning_rate: float = 0.05,
-    regularisation: float = 0.0,
+    regularisation: float = 0.005,
     batch_size: int = 1024,
     seed: int = 0,
     optimizer: str = "adagrad",
@@ -238,6 +238,7 @@ def fit_bpr(
     -----
     The gradient is taken by formula (:func:`bpr_gradients`) and summed into one table of all vectors, which
     gives the same numbers as automatic differentiation in a fraction of the time. A test holds the two equal.
+    The defaults were tuned on validation items of MovieLens-100K, d = 64, for 40 to 60 epochs.
     """
     check_sizes(model.user_vectors.shape[0], model.item_vectors.shape[0], train)
     check_fit(epochs, learning_rate, regularisation, batch_size, optimizer, precision, train)

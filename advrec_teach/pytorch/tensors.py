@@ -1,6 +1,7 @@
 """Tensors on the device, and the one seam that every attack uses: ``value_and_grad``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -88,20 +89,32 @@ def value_and_grad(loss_fn: Callable[[Any], torch.Tensor], x: Tensors) -> tuple[
     ValueError
         If ``x`` holds whole numbers, the loss is not one number, or the loss does not depend on ``x``.
     """
+    with recording():
+        return differentiate(loss_fn, x)
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """Let PyTorch record what is computed, wherever it was told not to."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def differentiate(loss_fn: Callable[[Any], torch.Tensor], x: Tensors) -> tuple[torch.Tensor, Any]:
+    """Do the work of :func:`value_and_grad` for a caller that has opened :func:`recording` for many calls."""
     single = isinstance(x, torch.Tensor)
     inputs: Any = (x,) if single else x
-    with torch.inference_mode(False), torch.enable_grad():
-        leaves = [_leaf(t) for t in inputs]
-        value = loss_fn(leaves[0] if single else type(x)(leaves))
-        if not isinstance(value, torch.Tensor):
-            raise ValueError(f"loss_fn returned a {type(value).__name__}; return a tensor that holds one number.")
-        if value.numel() != 1:
-            raise ValueError(
-                f"loss_fn returned shape {tuple(value.shape)}; return one number: sum or average over examples."
-            )
-        if not value.requires_grad:
-            raise ValueError("The loss does not depend on x, so it has no gradient: use loss_fn's argument in it.")
-        gradients = torch.autograd.grad(value.reshape(()), leaves, allow_unused=True)
+    leaves = [_leaf(t) for t in inputs]
+    value = loss_fn(leaves[0] if single else type(x)(leaves))
+    if not isinstance(value, torch.Tensor):
+        raise ValueError(f"loss_fn returned a {type(value).__name__}; return a tensor that holds one number.")
+    if value.numel() != 1:
+        raise ValueError(
+            f"loss_fn returned shape {tuple(value.shape)}; return one number: sum or average over examples."
+        )
+    gradients: tuple[Any, ...] = (None,)
+    if value.requires_grad:
+        gradients = torch.autograd.grad(value, leaves, allow_unused=True)
     if any(g is None for g in gradients):
         raise ValueError("The loss does not depend on x, so it has no gradient: use loss_fn's argument in it.")
     return value.detach().reshape(()), gradients[0] if single else type(x)(gradients)

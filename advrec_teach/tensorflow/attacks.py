@@ -167,26 +167,30 @@ def pgd_delta(
     """
     eps = check_ball(eps, norm)
     step, steps = check_steps(step, steps)
-    x = _each(tf.identity, x)
-    delta = _each(tf.zeros_like if generator is None else lambda t: _inside(t, eps, norm, generator), x)
+    x = _each(lambda t: t, x)
+    start = None if generator is None else _each(lambda t: _inside(t, eps, norm, generator), x)
     if compile and tf.executing_eagerly():
-        return compiled(loss_fn, _loop, norm)(x, delta, tf.constant(eps), tf.constant(step), tf.constant(steps))
-    return _loop(loss_fn, norm, x, delta, eps, step, steps)
+        return compiled(loss_fn, _loop, norm, steps)(x, start, tf.constant((eps, step)))
+    return _loop(loss_fn, norm, steps, x, start, (eps, step))
 
 
-def _loop(loss_fn: Callable[[Any], tf.Tensor], norm: str, x: Any, delta: Any, eps: Any, step: Any, steps: Any) -> Any:
-    """Take the steps of :func:`pgd_delta`: one after the other, or as a loop of the graph being built."""
+def _loop(loss_fn: Callable[[Any], tf.Tensor], norm: str, steps: int, x: Any, start: Any, sizes: Any) -> Any:
+    """Take the steps of :func:`pgd_delta`: one after the other, or as a loop of the graph being built.
+
+    ``sizes`` are the radius of the ball and the length of a step; no start means zero.
+    """
 
     def ascend(delta: Any) -> Any:
         _, gradient = value_and_grad(loss_fn, _each(tf.add, x, delta))
 
         def move(d: tf.Tensor, g: tf.Tensor) -> tf.Tensor:
-            size, radius = (tf.cast(v, d.dtype) for v in (step, eps))
-            return _project(d + size * _direction(g, norm), radius, norm)
+            eps, step = (tf.cast(s, d.dtype) if tf.is_tensor(s) else s for s in (sizes[0], sizes[1]))
+            return _project(d + step * _direction(g, norm), eps, norm)
 
         return _each(move, delta, gradient)
 
-    if tf.executing_eagerly():
+    delta = _each(tf.zeros_like, x) if start is None else start
+    if tf.executing_eagerly() or steps == 1:
         for _ in range(steps):
             delta = ascend(delta)
         return delta

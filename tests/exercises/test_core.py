@@ -374,3 +374,13 @@ def test_a_verdict_is_displayed_as_text_and_as_escaped_html(monkeypatch):
     core._show("not yet", "a < b")
     assert displayed[0]["text/plain"] == "✗ a < b"
     assert "a &lt; b" in displayed[0]["text/html"]
+
+
+def test_the_function_that_was_lent_does_not_pass_as_the_learners(shown):
+    """A check cell run twice would otherwise call the course's function correct."""
+    exercise = make()
+    lent = exercise.check(lambda x, *, factor: x + factor)
+    assert lent is scale
+    assert exercise.check(lent) is scale
+    assert [status for status, _ in shown] == ["not yet", "not attempted"]
+    assert "run the cell that defines yours" in shown[-1][1]

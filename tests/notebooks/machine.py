@@ -19,7 +19,6 @@ HEADER = """\
 #     data: []
 #     prerequisites: []
 # ---
-
 """
 PARAMETERS = '# %% tags=["parameters"]\nPROFILE = "quick"\nSEED = 0\n'
 BEGIN = """

@@ -301,7 +301,24 @@ def test_other_mistakes_are_named(advrec, ops):
         advrec.fgm_delta(ops.sum, advrec.tensor(1.0), eps=1.0)
 
 
-# --- TensorFlow's graphs
+# --- compiled forms
+
+
+@pytest.mark.pytorch
+def test_a_compiled_step_sees_what_its_loss_reads():
+    import torch
+
+    from advrec_teach import pytorch as advrec
+
+    def attack(slope, scale):
+        x = torch.zeros(1, 2)
+        loss = lambda v: (v * slope).sum() * scale  # noqa: E731
+        return advrec.pgd_delta(loss, x, eps=1.0, step=0.5, steps=3, norm="linf", compile=True).tolist()
+
+    up, down = torch.tensor([[1.0, 1.0]]), torch.tensor([[1.0, -1.0]])
+    assert attack(up, 1.0) == [[1, 1]]
+    assert attack(down, 1.0) == [[1, -1]]
+    assert attack(up, -1.0) == [[-1, -1]]
 
 
 @pytest.mark.tensorflow
@@ -325,45 +342,76 @@ def test_attacks_inside_a_graph_equal_those_outside(norm):
         np.testing.assert_allclose(inside, outside, atol=1e-6)
 
 
+NOTEBOOK = """
+import tensorflow as tf
+from advrec_teach import tensorflow as advrec
+
+traced = []
+slope = tf.constant([[1.0, 1.0]])
+scale = 1.0
+
+def score(x):
+    traced.append(1)
+    return tf.reduce_sum(x * slope)
+
+def attack():
+    loss_fn = lambda x: (lambda y: scale * score(y))(x)
+    delta = advrec.pgd_delta(loss_fn, tf.zeros((1, 2)), eps=1.0, step=0.5, steps=3, norm="linf", compile=True)
+    return delta.numpy().tolist()
+"""
+
+
 @pytest.mark.tensorflow
 def test_a_compiled_loop_is_kept_and_never_stale(monkeypatch):
+    import tensorflow as tf
+
+    from advrec_teach.tensorflow import _compiled
+
+    monkeypatch.setattr(_compiled, "_cache", type(_compiled._cache)())
+    monkeypatch.setattr(_compiled, "_KEPT", 3)
+    notebook = {}
+    exec(NOTEBOOK, notebook)  # a notebook's cells: every name is a global one
+    assert notebook["attack"]() == [[1, 1]]
+    once = len(notebook["traced"])
+    assert notebook["attack"]() == [[1, 1]]
+    assert len(notebook["traced"]) == once, "the same code over the same objects was compiled twice"
+    notebook["slope"] = tf.constant([[1.0, -1.0]])  # read by a function that the loss calls
+    assert notebook["attack"]() == [[1, -1]]
+    notebook["scale"] = -1.0  # read by a function inside the loss
+    assert notebook["attack"]() == [[-1, 1]]
+    notebook["score"] = lambda x: tf.reduce_sum(x[:, 0])
+    assert notebook["attack"]() == [[-1, 0]]
+    assert len(_compiled._cache) == 3
+
+
+@pytest.mark.tensorflow
+def test_a_compiled_loop_sees_enclosing_variables_defaults_and_self(monkeypatch):
     import tensorflow as tf
 
     from advrec_teach import tensorflow as advrec
     from advrec_teach.tensorflow import _compiled
 
     monkeypatch.setattr(_compiled, "_cache", type(_compiled._cache)())
-    traced = 0
-
-    def attack(slope, scale):
-        def loss(v):
-            nonlocal traced
-            traced += 1
-            return tf.reduce_sum(v * slope) * scale
-
-        x = tf.zeros((1, 2))
-        return advrec.pgd_delta(loss, x, eps=1.0, step=0.5, steps=3, norm="linf", compile=True).numpy().tolist()
-
     up, down = tf.constant([[1.0, 1.0]]), tf.constant([[1.0, -1.0]])
-    assert attack(up, 1.0) == [[1, 1]]
-    once = traced
-    monkeypatch.setattr(_compiled, "_KEPT", 2)
-    # `traced` is itself named by the loss, so every call that traced anew had another key.
-    assert attack(down, 1.0) == [[1, -1]] and traced > once
-    assert attack(up, -1.0) == [[-1, -1]]
-    assert len(_compiled._cache) == 2
+    variable = tf.Variable(up)
 
-    calls = []
+    class Loss:
+        def __init__(self, slope):
+            self.slope = slope
 
-    def steady(slope):
-        def loss(v):
-            calls.append(1)
-            return tf.reduce_sum(v * slope)
+        def value(self, x):
+            return tf.reduce_sum(x * self.slope)
 
-        return advrec.pgd_delta(loss, tf.zeros((1, 2)), eps=1.0, step=0.5, steps=3, norm="linf", compile=True)
+        __call__ = value
 
-    steady(up)
-    once = len(calls)
-    steady(up)
-    assert len(calls) == once, "the same code and the same tensors were compiled twice"
-    assert steady(down).numpy().tolist() == [[1, -1]] and len(calls) > once
+    def attack(loss_fn):
+        settings = {"eps": 1.0, "step": 0.5, "steps": 3, "norm": "linf", "compile": True}
+        return advrec.pgd_delta(loss_fn, tf.zeros((1, 2)), **settings).numpy().tolist()
+
+    for slope, expected in ((up, [[1, 1]]), (down, [[1, -1]])):
+        assert attack(lambda x: tf.reduce_sum(x * slope)) == expected  # noqa: B023
+        assert attack(lambda x, s=slope: tf.reduce_sum(x * s)) == expected
+        assert attack(Loss(slope).value) == expected
+        assert attack(Loss(slope)) == expected
+        variable.assign(slope)
+        assert attack(lambda x: tf.reduce_sum(x * variable)) == expected

@@ -151,6 +151,14 @@ def test_a_sampler_is_fixed_by_its_generator(advrec):
     assert not np.array_equal(one, other)
 
 
+def test_neighbouring_seeds_share_no_numbers(advrec):
+    draw = advrec.gaussian_data(mean=0.0, std=1.0)
+    streams = [advrec.numpy(draw(2000, advrec.generator(seed))).ravel() for seed in range(4)]
+    for one in range(4):
+        for other in range(one):
+            assert len(np.intersect1d(streams[one], streams[other])) < 10
+
+
 def test_samples_are_fixed_by_the_seed(advrec):
     generator = advrec.mlp([3, 8, 2], seed=0)
     one, again, other = (advrec.numpy(advrec.sample(generator, 20, noise_dim=3, seed=s)) for s in (1, 1, 2))

@@ -1,0 +1,279 @@
+"""Where tensors live: nothing leaves the device that it was put on, and ``setup`` chooses it."""
+
+import os
+import random
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from advrec_teach import session, tracks
+from advrec_teach.errors import CourseError
+from advrec_teach.splits import Interactions
+
+NORMS = ("linf", "l2")
+
+
+def interactions(n_users=8, n_items=10):
+    users = np.repeat(np.arange(n_users), 3)
+    items = (users * 2 + np.tile(np.arange(3), n_users)) % n_items
+    return Interactions(users, items, n_users, n_items)
+
+
+# --- setup
+
+
+def test_setup_says_one_line_and_fixes_every_seed(advrec, track, capsys):
+    drawn = []
+    for _ in range(2):
+        assert advrec.setup(lesson="08", profile="smoke", seed=7, device="cpu") == "cpu"
+        drawn.append((random.random(), np.random.rand(), noise(advrec)))
+    assert drawn[0] == drawn[1]
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and lines[0] == lines[1]
+    title = tracks.TITLES[track]
+    threads = r"\d+ threads?"
+    assert __import__("re").fullmatch(rf"{title} \d+\.\d+\.\d+ on cpu, {threads}, seed 7, profile smoke", lines[0])
+    assert session.current() == session.Session("08", track, "smoke", 7)
+    assert tracks.current() == track and tracks.module() is advrec
+    advrec.setup(seed=8, device="cpu")
+    assert noise(advrec) != drawn[0][2]
+    advrec.setup(device="cpu")
+
+
+def noise(advrec):
+    """Return a draw of the framework's own generator."""
+    x = advrec.tensor(np.zeros((1, 3)))
+    return tuple(advrec.numpy(advrec.random_delta(x, eps=1.0, norm="l2", generator=None))[0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"device": "tpu"}, "no device 'tpu'|does not run on 'tpu'"),
+        ({"device": "quantum"}, "no device 'quantum'"),
+        ({"device": 3}, "no device 3"),
+        ({"device": "cpu:x"}, "no device 'cpu:x'"),
+        ({"device": "cuda:99"}, "'cuda:99' cannot be used"),
+        ({"device": "gpu:99"}, "'gpu:99' cannot be used"),
+        ({"profile": "fast"}, "PROFILE is 'fast'"),
+        ({"seed": -1}, "SEED is -1"),
+        ({"seed": 1.5}, "SEED is 1.5"),
+        ({"lesson": 8}, "lesson is 8"),
+    ],
+)
+def test_setup_names_a_mistake_in_one_line_and_changes_nothing(advrec, settings, message):
+    before = session.current()
+    with pytest.raises(CourseError, match=message) as caught:
+        advrec.setup(**settings)
+    assert "\n" not in str(caught.value)
+    assert session.current() == before
+
+
+@pytest.mark.pytorch
+def test_setup_asks_pytorch_for_deterministic_kernels():
+    import torch
+
+    from advrec_teach import pytorch as advrec
+
+    torch.use_deterministic_algorithms(False)
+    advrec.setup(device="cpu")
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.benchmark
+
+
+@pytest.mark.tensorflow
+def test_setup_takes_gpus_as_they_are_needed(monkeypatch):
+    import tensorflow as tf
+
+    from advrec_teach import tensorflow as advrec
+    from advrec_teach.tensorflow import _setup
+
+    gpus, visible, growing = ["first", "second"], [["first", "second"]], {}
+    monkeypatch.setattr(_setup, "_device", None)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: gpus)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind=None: visible[-1])
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda chosen, kind=None: visible.append(chosen))
+    monkeypatch.setattr(tf.config.experimental, "get_memory_growth", growing.get)
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", growing.__setitem__)
+    assert advrec.setup(device="cuda:1") == "gpu:1"
+    assert visible[-1] == ["second"] and growing == {"second": True} and _setup.device() == "gpu:0"
+    assert advrec.setup() == "gpu:0" and visible[-1] == ["first"] and growing["first"]
+    assert advrec.setup(device="cpu") == "cpu" and visible[-1] == [] and _setup.device() == "cpu"
+
+    def refuse(*_):
+        raise RuntimeError("Visible devices cannot be modified after being initialized")
+
+    monkeypatch.setattr(tf.config, "set_visible_devices", refuse)
+    with pytest.raises(CourseError, match="restart the kernel"):
+        advrec.setup(device="gpu")
+
+
+# --- PyTorch on the meta device
+
+
+@pytest.fixture
+def meta(monkeypatch):
+    """Let PyTorch's track live on the meta device, which refuses to meet a tensor of the processor."""
+    import torch
+
+    from advrec_teach.pytorch import _setup
+
+    monkeypatch.setattr(_setup, "_device", torch.device("meta"))
+    return torch
+
+
+@pytest.mark.pytorch
+def test_the_meta_device_catches_a_tensor_left_behind(meta):
+    x = meta.ones((2, 3), device="meta")
+    with pytest.raises(RuntimeError, match="device"):
+        x + meta.ones((2, 3))
+
+
+@pytest.mark.pytorch
+def test_attacks_stay_on_their_device(meta):
+    from advrec_teach import pytorch as advrec
+
+    x = advrec.tensor(np.ones((4, 3)))
+    assert x.device.type == "meta"
+
+    def loss(v):
+        return v.pow(2).sum()
+
+    deltas = [advrec.fgsm_delta(loss, x, eps=0.1), advrec.fgm_delta(loss, x, eps=0.1)]
+    for norm in NORMS:
+        deltas.append(advrec.project(x, eps=0.1, norm=norm))
+        deltas.append(advrec.random_delta(x, eps=0.1, norm=norm, generator=None))
+        deltas.append(advrec.pgd_delta(loss, x, eps=0.1, step=0.1, steps=2, norm=norm))
+    value, gradient = advrec.value_and_grad(lambda pair: loss(pair[0] * pair[1]), (x, x))
+    for t in (*deltas, value, *gradient):
+        assert t.device.type == "meta"
+
+
+@pytest.mark.pytorch
+def test_model_and_training_step_stay_on_their_device(meta):
+    from advrec_teach import pytorch as advrec
+    from advrec_teach.pytorch import bpr
+
+    model = advrec.BPRModel(8, 10, dim=4)
+    users, items = advrec.tensor([0, 1]), advrec.tensor([2, 3])
+    scores = model(users, items)
+    for t in (scores, model.score_all(), model.score_all(users), model.copy().item_vectors):
+        assert t.device.type == "meta"
+    assert advrec.bpr_loss(scores, scores).device.type == "meta"
+    table = meta.cat((model.user_vectors, model.item_vectors)).detach()
+    rows = meta.cat((users, items + 8, items + 8))
+    for optimizer in ("sgd", "adagrad", "adam"):
+        state = bpr._start(optimizer, table)
+        loss = bpr._step(table, meta.zeros_like(table), state, rows, optimizer, 0.1, 0.1, meta.bfloat16)
+        assert loss.device.type == "meta"
+
+
+@pytest.mark.pytorch
+def test_every_tensor_is_made_on_a_named_device():
+    """Training draws numbers and looks at them, which no meta tensor can; so each creation is watched instead."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+    from torch.utils._device import _device_constructors
+
+    from advrec_teach import pytorch as advrec
+
+    made = []
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            kwargs = kwargs or {}
+            if function in _device_constructors():
+                made.append((function.__name__, kwargs.get("device")))
+            return function(*args, **kwargs)
+
+    with Watch():
+        torch.zeros(1)
+        assert made.pop() == ("zeros", None)
+        model = advrec.BPRModel(8, 10, dim=4)
+        for optimizer in ("sgd", "adagrad", "adam"):
+            advrec.fit_bpr(model, interactions(), epochs=2, optimizer=optimizer, batch_size=7, regularisation=0.1)
+        for norm in NORMS:
+            settings = {"eps": 0.1, "step": 0.1, "steps": 1, "norm": norm}
+            advrec.pgd_delta(torch.sum, model.user_vectors, generator=advrec.generator(0), **settings)
+            advrec.random_delta(model.user_vectors, eps=0.1, norm=norm, generator=advrec.generator(0))
+    assert len(made) > 10
+    assert [name for name, device in made if device is None] == []
+
+
+# --- TensorFlow with two devices and soft placement off
+
+PLACEMENT = """
+    import numpy as np
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    tf.config.set_soft_device_placement(False)
+
+    from advrec_teach import tensorflow as advrec
+    from advrec_teach.splits import Interactions
+    from advrec_teach.tensorflow import _setup
+
+    advrec.setup(device="cpu")
+    _setup._device = "cpu:1"
+    try:
+        with tf.device("gpu:0"):
+            tf.ones(2)
+    except (tf.errors.InvalidArgumentError, RuntimeError):
+        pass
+    else:
+        raise SystemExit("an impossible placement was made possible")
+
+    def here(t):
+        assert t.device.endswith("CPU:1"), t.device
+
+    def loss(v):
+        return tf.reduce_sum(v * v)
+
+    users = np.repeat(np.arange(8), 3)
+    train = Interactions(users, (users * 2 + np.tile(np.arange(3), 8)) % 10, 8, 10)
+    model = advrec.BPRModel(8, 10, dim=4)
+    for variable in (model.user_vectors, model.item_vectors, model.copy().item_vectors):
+        here(variable.value)
+    with tf.device("cpu:1"):
+        x = advrec.tensor(np.ones((4, 3)))
+        here(x)
+        here(advrec.fgsm_delta(loss, x, eps=0.1))
+        here(advrec.fgm_delta(loss, x, eps=0.1))
+        for norm in ("linf", "l2"):
+            here(advrec.project(x, eps=0.1, norm=norm))
+            here(advrec.random_delta(x, eps=0.1, norm=norm, generator=advrec.generator(0)))
+            for start in (None, advrec.generator(0)):
+                for compile in (False, True):
+                    settings = {"eps": 0.1, "step": 0.1, "steps": 2, "norm": norm, "compile": compile}
+                    here(advrec.pgd_delta(loss, x, generator=start, **settings))
+        here(model(advrec.tensor([0, 1]), advrec.tensor([2, 3])))
+        here(model.score_all())
+        here(advrec.draw_negatives(advrec.tensor(train.users), advrec.tensor(train.table())))
+    for compile in (True, False):
+        for optimizer in ("sgd", "adagrad", "adam"):
+            history = advrec.fit_bpr(
+                model, train, epochs=2, batch_size=7, optimizer=optimizer, compile=compile, precision="bfloat16"
+            )
+            assert len(history) == 2
+    here(model.user_vectors.value)
+    print("every tensor on its device")
+"""
+
+
+@pytest.mark.tensorflow
+def test_tensorflow_keeps_tensors_on_their_device():
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PLACEMENT)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.endswith("every tensor on its device\n")
