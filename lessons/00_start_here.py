@@ -18,7 +18,7 @@
 #
 # - read the line that says what your machine computes on, and choose a profile that fits it;
 # - tell a finding that holds from one that fails, and ask for a check, a hint or a solution;
-# - describe both data sets by three facts each that a recommender will stumble over;
+# - name three facts about the film ratings and two about the reviews that a model will stumble over;
 # - compute a gradient with respect to an *input*, and check it in a way that does not fool you.
 
 # %% tags=["pytorch", "nbval-ignore-output"]
@@ -36,10 +36,11 @@ import time
 
 import numpy as np
 import polars as pl
-import tensorflow as tf
 
 from advrec_teach import claim, claims, data, exercise, plots
 from advrec_teach import tensorflow as advrec
+
+import tensorflow as tf
 
 # %% tags=["parameters"]
 PROFILE = "quick"
@@ -69,7 +70,12 @@ device = advrec.setup(lesson="00", profile=PROFILE, seed=SEED)
 # ## Does my machine work?
 #
 # **Question.** Nearly everything in this course comes down to products of matrices. Does your device get them right,
-# and how much faster is it than plain NumPy in double precision? Guess a factor.
+# and how many times as fast as plain NumPy is it? Guess a factor.
+#
+# Two things differ there. NumPy computes with float64, numbers of about sixteen digits; models use float32, with
+# about seven digits and half the memory. And the device may be another one. So NumPy runs twice below, the second time
+# in float32. That is a **control**: a measurement in which everything is the same but the one thing in question. A
+# GFLOP is a billion additions or multiplications. The time on the device includes bringing the result back.
 #
 # `advrec.tensor` puts numbers on the device (as float32), `advrec.numpy` brings them back. These two, and what you
 # meet below, have the same names in both tracks of the course.
@@ -93,11 +99,14 @@ def seconds(product):
 
 # %% tags=["nbval-ignore-output"]
 work = 2 * SIZES["matrix"] ** 3 / 1e9  # a multiplication and an addition for each of n^3 pairs
+left_32, right_32 = left.astype(np.float32), right.astype(np.float32)
 times = {
     "NumPy, float64": seconds(lambda: left @ right),
+    "NumPy, float32": seconds(lambda: left_32 @ right_32),
     f"{device}, float32": seconds(lambda: advrec.numpy(on_device[0] @ on_device[1])),
 }
-plots.table([{"on": name, "GFLOP/s": work / took} for name, took in times.items()], digits=0)
+slowest = times["NumPy, float64"]
+plots.table([{"on": on, "GFLOP/s": round(work / t), "times as fast": f"{slowest / t:.1f}"} for on, t in times.items()])
 
 # %%
 truth = left @ right
@@ -107,6 +116,10 @@ claim("the device multiplies matrices as NumPy does, to three digits", error < 1
 
 # %% [markdown]
 # The table shows *your* machine, so it differs from everybody else's. The line below it does not.
+#
+# *Takeaway:* compare the last row with the one above it to see what the device does, and the first two rows to see
+# what fewer digits do. Twice as many float32 as float64 numbers fit into the same registers and the same memory, so
+# you can expect a factor of about two from them alone. The price is digits, and further down it comes due.
 
 # %% [markdown]
 # ## How does the course tell me what it found?
@@ -115,7 +128,7 @@ claim("the device multiplies matrices as NumPy does, to three digits", error < 1
 # is a line of code that measures and judges, each time the notebook runs. There are two kinds:
 #
 # - a **direction** is true or false, as the one above;
-# - a **figure** is a number, judged against its **band**: the range in which the value for one more seed falls in 99
+# - a **measured number** is judged against its **band**: the range in which the value for one more seed falls in 99
 #   of 100 runs, computed from at least five seeds and stored with the lesson. Nobody types a tolerance. (A count in
 #   a data set has no chance in it; its band is as narrow as rounding allows.)
 #
@@ -223,7 +236,36 @@ pl.concat([best_first.head(6), best_first.tail(4)]).select("rating", "title", "g
 
 # %% [markdown]
 # Six films at the top of this person's list, four at the bottom. You could recommend something now, and that is the
-# point: rows of numbers, and still a taste in them. Now the same user in the order of time.
+# point. Or is the taste that you see only in your eye?
+#
+# Ask the rows. Take each genre of which this user rated at least ten films: what is the mean of its stars? The control
+# are the same stars, shuffled among the same films two thousand times. They have no taste; 95 of 100 of their means
+# fall between "low" and "high".
+
+# %%
+history = history.sort("item")
+own = history["rating"].to_numpy()
+shuffled = np.random.default_rng(SEED).permuted(np.tile(own, (2000, 1)), axis=1)
+rows, above = [], {}
+for genre in ("Action", "Adventure", "Comedy", "Drama", "Thriller"):
+    has = history["genres"].str.contains(genre).to_numpy()
+    by_chance = shuffled[:, has].mean(axis=1)
+    low, high = np.quantile(by_chance, [0.025, 0.975])
+    above[genre] = own[has].mean() > high
+    rows.append({"genre": genre, "films": has.sum(), "mean stars": own[has].mean(), "low": low, "high": high})
+
+plots.table(rows, digits=2)
+
+# %%
+claim("this user gives dramas more stars than chance does", above["Drama"])
+claim("of the five genres, dramas alone are above what chance gives", sum(above.values()) == 1)
+
+# %% [markdown]
+# *Takeaway:* some taste is there (dramas), and much that looks like taste is not told apart from chance by so few
+# stars: most of those favourites are action films, and this user's action films do no better than shuffled
+# ones. A recommender gets better by asking many users at once.
+#
+# Now the same user in the order of time.
 
 # %%
 in_time = ratings.sort("user", "time", "item")
@@ -236,14 +278,17 @@ claim("more than half of all ratings carry the same second as the user's rating 
 claim("nine of ten ratings follow within two minutes of the user's rating before", (gaps < 120).mean() > 0.9)
 
 # %% [markdown]
-# *Takeaway:* nobody watches films at that pace. People filled in a form page by page, from memory. The order in
-# this data is mostly the order of the form. Remember it when a method promises to learn from "sequences" (lesson
-# 04), and when a split takes "the last film" of a user (lesson 01).
+# *Takeaway:* nobody watches films at that pace. Even the user above, who pauses more than the claims say of all
+# ratings, rated more films that evening than an evening holds. So the times say when somebody *rated*, not when
+# somebody watched. A guess that fits: people went through lists of films and ticked from memory. The data alone cannot
+# prove it. Remember it when a method promises to learn from "sequences" (lesson 04, planned), and when a split takes
+# "the last film" of a user (lesson 01).
 
 # %% [markdown]
 # ### Exercise 00.2 · predict: how long is the tail? · 3 min · *
 #
-# Sort the films by the number of their ratings. The most popular **tenth** of the films gets
+# Sort the films by the number of their ratings. The few with the most are called the **head**, the many others the
+# **tail**. The head, taken here as the most popular **tenth** of the films, gets
 #
 # - **a**: about a tenth of all ratings, because tastes differ;
 # - **b**: about two fifths;
@@ -256,7 +301,7 @@ prediction = None
 # BEGIN SOLUTION
 prediction = "b"
 # END SOLUTION
-exercise("00.2").check(prediction)
+prediction = exercise("00.2").check(prediction)
 
 # %%
 popularity = np.sort(np.bincount(ratings["item"], minlength=movies.n_items))[::-1]
@@ -283,7 +328,7 @@ claim("half of the films have fewer than thirty ratings", np.median(popularity) 
 # %% [markdown]
 # *Takeaway:* a recommender that shows everybody the same popular films will look quite good (lesson 01 measures
 # how good), and about the films in the tail nobody knows much. Both facts come back: attacks push lists into the
-# tail (lesson 08), generators copy the head (lesson 04).
+# tail (lesson 08), and programs that make up users like to copy the head (lesson 04).
 #
 # Now the whole table at once: a dot for every rating, the busiest users on top, the most popular films on the left.
 
@@ -349,8 +394,8 @@ claim(
 # ## What do people write?
 #
 # **Question.** The second data set holds reviews of clothes, each with the customer's answer to "would you recommend
-# it?". The language models of lessons 14 to 16 read them. Read two before you guess: can one tell the answer
-# from the *length* of a review?
+# it?". The language models of lessons 14 to 16 (planned) will read them. Read two before you guess: can one tell the
+# answer from the *length* of a review?
 
 # %%
 reviews = data.reviews().drop_nulls("text").with_columns(words=pl.col("text").str.split(" ").list.len())
@@ -363,7 +408,7 @@ for recommended in (True, False):
 # %% tags=["nbval-ignore-output"]
 colours = {True: plots.REAL, False: plots.EXTRA}
 names = {True: "recommended", False: "not recommended"}
-fig, axes = plots.figure("Most reviews recommend, and length does not tell which", columns=2)
+fig, axes = plots.figure("Most reviews recommend, and the lengths of both kinds overlap", columns=2)
 for place, (answer, colour) in enumerate(colours.items()):
     part = reviews.filter(pl.col("recommended") == answer)
     axes[0].bar(place, len(part), color=colour, width=0.6)
@@ -388,11 +433,17 @@ claim("the median lengths of both kinds differ by less than a tenth", abs(median
 
 long = reviews.filter(pl.col("text").str.len_chars() >= 500)["text"]
 finished = long.str.contains(r"[.!?]\s*$").mean()
+few_words = reviews.group_by(pl.col("words") < 30).agg(pl.col("recommended").mean()).sort("words")["recommended"]
+claim(
+    "reviews of fewer than thirty words recommend more often, by less than ten in a hundred",
+    0 < few_words[1] - few_words[0] < 0.1,
+)
 claim("nine of ten reviews of 500 characters or more end without a full stop", finished < 0.1)
 
 # %% [markdown]
-# *Takeaway:* the first claim is also the accuracy of a program that answers "recommended" without reading. Any model
-# has to beat that control, and lesson 14 uses a measure that the control cannot cheat. And mind the right
+# *Takeaway:* length tells a little, for the short reviews recommend somewhat more often, and far too little to answer
+# by. The first claim is also the accuracy of a program that answers "recommended" without reading. Any model
+# has to beat that control, and lesson 14 will use a measure that the control cannot cheat. And mind the right
 # edge of the figure: the shop cut its reviews at a fixed number of characters, in the middle of a thought.
 
 # %% [markdown]
@@ -402,7 +453,8 @@ claim("nine of ten reviews of 500 characters or more end without a full stop", f
 # attack asks: *how should the **input** move so that the loss rises?* Both answers are gradients of the same loss.
 #
 # Take the smallest recommender there is: a user with vector $p$, a film $i$ that the user likes, another film $j$. The
-# loss is small when the liked film scores higher (you will derive it in lesson 01):
+# loss is small when the liked film scores higher (you will derive it in lesson 01). The function
+# $\sigma(s) = 1 / (1 + e^{-s})$ squeezes any number to between 0 and 1.
 #
 # $$L(p) = -\log \sigma(s), \qquad s = p^\top q_i - p^\top q_j, \qquad
 # \nabla_p L = -\sigma(-s)\,(q_i - q_j).$$
@@ -414,7 +466,7 @@ user, liked, other = (advrec.tensor(vector) for vector in (p, q_i.T, q_j.T))  # 
 
 
 def loss_fn(user):
-    """The loss of one triple as a function of the user's vector alone."""
+    """The loss for one user, one liked and one other film, as a function of the user's vector alone."""
     return advrec.bpr_loss(user @ liked, user @ other)
 
 
@@ -468,7 +520,8 @@ claim(
 #
 # A colleague checks `value_and_grad` with the program below, and reports: "Your gradient is broken." The formula of the
 # difference is typed in correctly, and programs like this one stand in many tutorials. Run it, compare its slopes with
-# the other two columns, and find out what is wrong. Then repair the function. Callers may still choose a `step`.
+# the other two columns, and find out what is wrong. Then repair the function. Callers may still choose a `step`, and
+# get the difference over that step; and it stays a *difference*, with the loss called on tensors as it is now.
 
 
 # %% tags=["exercise", "nbval-ignore-output"]
@@ -491,7 +544,8 @@ pl.DataFrame({name: np.round(slopes[0, :6].astype(float), 4) for name, slopes in
 # %% tags=["solution"]
 def numerical_gradient(loss_fn, x, *, step=1e-2):
     """Gradient of loss_fn at x, one coordinate at a time; a tensor of the shape of x."""
-    # float32 keeps about seven digits: near 1 it has no number between 1 and 1.0000001, so 1 + 1e-8 is 1.
+    # The loss is float32, with about seven digits: near 1 it cannot change by so little as 1e-8 times a slope, even
+    # where an entry of x, well below 1, does move. A step of 1e-2 changes the loss in its third or fourth digit.
     slopes = np.zeros(advrec.numpy(x).shape)
     for place in np.ndindex(slopes.shape):
         move = np.zeros(slopes.shape)
@@ -544,20 +598,23 @@ claim("in float64, too, the smallest step is not the best", min(error_64) < erro
 
 # %% [markdown]
 # *Takeaway:* two errors pull in opposite directions. A large step sees the curve where it should see a line; a
-# small one loses the difference in the rounding. So test a gradient with a step that fits the precision, and
+# small one loses the difference in the rounding. An error of 1 means that all slopes came out as zero. Some steps do
+# *worse*: there a rounded loss jumps now and then to its neighbour among the float32 numbers, and that jump, divided by
+# a tiny $2h$, gives a slope many times too large. So test a gradient with a step that fits the precision, and
 # mistrust a check that has never been seen to *pass*. A wrong check is worse than none: here it would have
 # "repaired" a correct program.
 
 # %% [markdown]
 # ## Why is a gradient dangerous?
 #
-# **Question.** Move the user's vector by a small fixed length. By how much does the loss rise if the direction is
-# random? And if it is the gradient's? Guess a factor, then look: this is the whole course in one picture.
+# **Question.** Move the user's vector by a tenth of its own length. By how much does the loss change if the direction
+# is random? And how many times as much does it rise along the gradient? Guess a factor, then look: this is the whole
+# course in one picture.
 #
 # The control is a crowd of random directions. We draw their mean, and also the *luckiest* of all.
 
 # %%
-lengths = np.linspace(0, 1, 11)
+lengths = np.linspace(0, 0.1, 11) * np.linalg.norm(p)
 uphill = advrec.numpy(unit_vectors(advrec.tensor(gradient)))
 random = advrec.numpy(unit_vectors(advrec.tensor(rng.normal(size=(SIZES["draws"], dim)))))
 
@@ -573,27 +630,32 @@ luckiest = [losses(random, length).max() for length in lengths]
 
 # %% tags=["nbval-ignore-output"]
 fig, axis = plots.figure("The gradient beats the luckiest of many random moves")
-plots.line(axis, lengths, attacked, "attacked", "along the gradient")
-plots.line(axis, lengths, luckiest, "random", "luckiest random direction", linestyle="--")
-plots.line(axis, lengths, mean, "random", "mean of the random directions")
-plots.label(
-    axis, x=f"length of the move (the user's vector has length {np.linalg.norm(p):.1f})", y="loss (nats)", legend=True
-)
+share = 100 * lengths / np.linalg.norm(p)
+plots.line(axis, share, attacked, "attacked", "along the gradient")
+plots.line(axis, share, luckiest, "random", "luckiest random direction", linestyle="--")
+plots.line(axis, share, mean, "random", "mean of the random directions")
+plots.label(axis, x="length of the move (% of the length of the user's vector)", y="loss", legend=True)
 
 # %%
+rise = attacked[-1] - attacked[0]
+usual = np.abs(losses(random, lengths[-1]) - mean[0]).mean()  # up or down
+print(f"along the gradient the loss rises {rise / usual:.1f} times as much as a random move usually changes it")
+
+# %%
+claim("the gradient's move does at least five times as much as a random one usually does", rise > 5 * usual)
 claim(
     "a move along the gradient raises the loss more than the luckiest random one of its length",
     attacked[-1] > luckiest[-1],
 )
 claim(
     "the mean of the random moves raises the loss by less than a tenth of that",
-    mean[-1] - mean[0] < (attacked[-1] - attacked[0]) / 10,
+    mean[-1] - mean[0] < rise / 10,
 )
 
 # %% [markdown]
 # *Takeaway:* chance hardly finds the bad direction in a space of many dimensions; the gradient names it. Whoever can
-# compute (or guess) gradients can break a model with moves that look like nothing. Whoever trains on such moves can
-# defend it. Lessons 08 to 11 make this exact.
+# compute (or guess) gradients can bend a model with moves that are small beside the vectors themselves. Whoever
+# trains on such moves can defend it. Lesson 08 makes this exact, and so will lessons 09 to 11 (planned).
 
 # %% [markdown]
 # ## How does it all connect?
@@ -608,6 +670,7 @@ claim(
 # flowchart TB
 #   accTitle: How recommender, language model, generator, attacker and training connect
 #   disc["discriminator D"]:::fake -- "real or fake?" --> gen["generator G"]:::fake
+#   gen -- "fakes to judge" --> disc
 #   gen -- "fake behaviour" --> log["behaviour log<br>who rated what"]
 #   att["attacker<br>input moves, loss rises"]:::attack -- "fake accounts" --> log
 #   att -- "moved vectors" --> rec["recommender<br>vectors p, q"]
@@ -708,8 +771,8 @@ claim(
 #
 # - The set-up line names device, seed and profile; claims say what was found, and whether it still holds.
 # - A check compares your function with the truth on random cases; hints and solution are one call away.
-# - Ratings are kind, sparse and long-tailed, and their times mostly come from filling in a form. Most
-#   reviews recommend, so accuracy alone says little.
+# - Film ratings are kind, sparse and long-tailed, and their times say when somebody rated, not watched. Most
+#   reviews recommend, so accuracy alone says little; and long ones are cut off.
 # - `value_and_grad` gives the gradient with respect to any input. Check gradients with a step that fits the precision.
 # - The gradient finds in one step what chance does not find in many tries.
 #

@@ -261,8 +261,8 @@ claim("the form from the logit gives -20 and the slope -1", np.allclose(value_an
 
 # %% [markdown]
 # *Takeaway:* one such sample in a batch makes the mean infinite, and one slope that is not a number ends the training:
-# from then on every weight is `nan`. Already at 15 the plain form is off in the second digit. Discriminators return
-# logits, and losses take logits.
+# from then on every weight is `nan`. Before that point the plain form loses digits without a word: compare the rows
+# of 10 and 15. So discriminators return logits, and losses take logits.
 #
 # ## Bug hunt: a pair of losses from a tutorial
 #
@@ -563,7 +563,8 @@ claim("the critic's gradient is 1 everywhere", np.allclose(best_pull["wasserstei
 # %% [markdown]
 # *Takeaway:* here is the stall. The farther away the generator is, and the better its opponent, the weaker minimax
 # pulls. The non-saturating loss overdoes it: its gradient *grows* with the distance, because the best logit does.
-# Arjovsky and Bottou (2017) show that it is not the gradient of any of these distances, and that it is noisy.
+# Arjovsky and Bottou (2017) show that against the best discriminator it follows $\mathrm{KL}(q, p) - 2\,\mathrm{JS}$, a
+# mixture that partly pushes the two apart, and that its noise can be violent.
 #
 # ## Does a better discriminator teach better?
 #
@@ -573,7 +574,8 @@ claim("the critic's gradient is 1 everywhere", np.allclose(best_pull["wasserstei
 # `advrec.fit_gan` plays the game: a step is `discriminator_steps` updates of the opponent on new samples, then one
 # of the generator, each by Adam on its own loss. It returns both losses and the sizes of both gradients. A generator
 # with learning rate 0 is frozen. The critic's slope has to be limited: here all its weights are **clipped** to
-# $[-0.05, 0.05]$ after each update, the first remedy, by Arjovsky, Chintala and Bottou.
+# $[-0.05, 0.05]$ after each update, the first remedy, by Arjovsky, Chintala and Bottou. That keeps the slope below
+# *some* constant instead of 1, so the critic measures the distance in a unit that nobody knows.
 
 # %%
 STRONG = {"discriminator_steps": 5, "learning_rates": (2e-3, 5e-3)}

@@ -53,6 +53,20 @@ def advrec(track: str) -> ModuleType:
     return module
 
 
+@pytest.fixture
+def quick_compiler(track: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let PyTorch trace and differentiate what it compiles, but leave out the C++ compiler and its half minute."""
+    if track == "pytorch":
+        import torch
+
+        from advrec_teach.pytorch import attacks
+
+        compile = torch.compile
+        monkeypatch.setattr(torch, "compile", lambda function: compile(function, backend="aot_eager"))
+        attacks._compiled.cache_clear()
+        monkeypatch.setattr(attacks, "_compiled", attacks._compiled.__wrapped__)
+
+
 @pytest.fixture(scope="session")
 def ops(track: str, advrec: ModuleType) -> ModuleType:
     """Return the few operations that a test has to write differently in each track, under one set of names."""

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from advrec_teach import exercises as package
+from advrec_teach import paths
 from advrec_teach.course import console, jobs
 from advrec_teach.errors import CourseError
 from advrec_teach.exercises import core, progress
@@ -69,7 +70,12 @@ def _notebook(home: Path, lesson: str, track: str) -> str:
 
 
 def progress_table() -> str:
-    """Return the state of every exercise in each track as a table."""
+    """Return the state of every exercise in each track as a table.
+
+    An exercise's own title is what a right answer does, so it would give the answer away: the name shown is that of the
+    card in the lesson, or where there are no lessons, the title of what is solved already.
+    """
+    names = _card_titles()
     rows = [("exercise", "title", *(TITLES[track] for track in TRACKS))]
     solved = dict.fromkeys(TRACKS, 0)
     for lesson in _lessons_with_exercises():
@@ -79,11 +85,27 @@ def progress_table() -> str:
                 record = progress.record_of(track, identifier)
                 solved[track] += record["status"] == core.CORRECT
                 states.append(_state(record))
-            rows.append((identifier, entry.title, *states))
+            known = any(progress.record_of(track, identifier)["status"] == core.CORRECT for track in TRACKS)
+            rows.append((identifier, names.get(identifier, entry.title if known else ""), *states))
     if len(rows) == 1:
         return "There are no exercises."
     counts = ", ".join(f"{TITLES[track]} {solved[track]} of {len(rows) - 1}" for track in TRACKS)
     return f"{console.align(rows)}\n\nSolved: {counts}. Kept in {progress.progress_file()}"
+
+
+def _card_titles() -> dict[str, str]:
+    """Return the titles on the exercise cards of this checkout's lessons, by identifier; none in an installed wheel."""
+    root = paths.repository()
+    if root is None:
+        return {}
+    from advrec_teach.course import lessons
+
+    titles = {}
+    for path in sorted((root / "lessons").glob("[0-9][0-9]_*.py")):
+        # The cards alone: a lesson that is being written need not be whole to be listed.
+        text = path.read_text(encoding="utf-8", errors="replace").replace("\n# ", "\n")
+        titles.update({card.identifier: card.title for card in lessons.cards(text)})
+    return titles
 
 
 def _lessons_with_exercises() -> list[str]:

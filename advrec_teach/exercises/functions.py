@@ -80,6 +80,11 @@ class FunctionExercise(Exercise):
         At least three named wrong answers, looked for in this order.
     tolerance
         Largest allowed difference, relative to 1 + the reference's magnitude: float32 against float64.
+    differentiate
+        Names of the inputs with respect to which the result, one number, must have the reference's gradient.
+    traced
+        In TensorFlow the function must give the same inside ``tf.function``, where the first dimension of
+        these inputs is not known.
     """
 
     def __init__(
@@ -94,12 +99,15 @@ class FunctionExercise(Exercise):
         misconceptions: Sequence[Misconception],
         keywords: Sequence[str] = (),
         tolerance: float = 1e-5,
+        differentiate: Sequence[str] = (),
+        traced: Sequence[str] = (),
     ):
         super().__init__(identifier, title, hints=hints)
         if len(misconceptions) < 3:
             raise ValueError(f"exercise {identifier} needs three named misconceptions, it has {len(misconceptions)}")
         self.cases, self.reference, self.course = cases, reference, course
         self.misconceptions, self.keywords, self.tolerance = tuple(misconceptions), tuple(keywords), tolerance
+        self.differentiate, self.traced = tuple(differentiate), tuple(traced)
         # What the last check gave back in place of the learner's function.
         self._lent: Callable[..., Any] | None = None
 
@@ -150,8 +158,9 @@ class FunctionExercise(Exercise):
         fault = self._first_difference(cases, results, truths)
         if fault:
             return self._named(cases, results) or self._wrong(fault)
-        if side_effect:
-            return self._wrong(side_effect)
+        late = side_effect or self._gradient_fault(answer, cases, advrec) or self._traced_fault(answer, cases, truths)
+        if late:
+            return self._wrong(late)
         return Verdict(CORRECT, f"{self.title}. From here on the notebook uses your function.")
 
     def _cases(self) -> list[dict[str, Any]]:
@@ -161,6 +170,52 @@ class FunctionExercise(Exercise):
     def _call(self, answer: Callable[..., Any], built: dict[str, Any]) -> Any:
         positional = [value for name, value in built.items() if name not in self.keywords]
         return answer(*positional, **{name: built[name] for name in self.keywords if name in built})
+
+    def _gradient_fault(self, answer: Callable[..., Any], cases: list[dict], advrec: ModuleType) -> str | None:
+        """Say where the gradient of a right value differs from the reference's."""
+        cut = "Something on the way, such as float(), NumPy, detach or stop_gradient, cuts it off from the inputs."
+        for case in cases if self.differentiate else []:
+            built = {name: _build(value, advrec) for name, value in case.items()}
+            for name in self.differentiate:
+                try:
+                    _, found = advrec.value_and_grad(
+                        lambda x, name=name, built=built: self._call(answer, built | {name: x}), built[name]
+                    )
+                except Exception:  # the value itself could be computed, so it is the recording that failed
+                    return f"the value is right, but no gradient reaches {name}. {cut}"
+                truth = _numerical_gradient(self.reference, _numpy_inputs(case), name)
+                if fault := _difference(_to_numpy(found, advrec), truth, 10 * self.tolerance):
+                    wrong = fault.replace("the result", f"the gradient with respect to {name}")
+                    return f"the value is right, but its gradient is not: {wrong} {cut}"
+        return None
+
+    def _traced_fault(self, answer: Callable[..., Any], cases: list[dict], truths: list[Any]) -> str | None:
+        """Say what goes wrong inside ``tf.function``; nothing does where the track has none."""
+        if not self.traced or tracks.current() != "tensorflow":
+            return None
+        import tensorflow as tf
+
+        advrec = tracks.module()
+        for case, truth in zip(cases, truths, strict=True):
+            built = {name: _build(value, advrec) for name, value in case.items()}
+            signature = [
+                tf.TensorSpec([None, *value.shape[1:]] if name in self.traced else value.shape, value.dtype)
+                for name, value in built.items()
+            ]
+            try:
+                graph = tf.function(lambda *values: answer(*values), input_signature=signature)
+                result = _to_numpy(graph(*built.values()), advrec)
+                fault = _difference(result, truth, self.tolerance)
+            except Exception as error:
+                last = [line.strip() for line in str(error).splitlines() if line.strip()][-1:]
+                fault = f"it stops with {type(error).__name__}: {''.join(last)[:200].rstrip(' .')}."
+            if fault:
+                return (
+                    f"the values are right, but not inside tf.function, where the training loop calls your function: "
+                    f"{fault} There are no values to look at while it is traced: use tf operations on whole tensors, "
+                    "no .numpy() and no Python loop."
+                )
+        return None
 
     def _first_difference(self, cases: list[dict], results: list[Any], truths: list[Any]) -> str | None:
         for case, result, truth in zip(cases, results, truths, strict=True):
@@ -230,6 +285,17 @@ def _numpy_inputs(case: dict[str, Any]) -> dict[str, Any]:
     return inputs
 
 
+def _numerical_gradient(function: Callable[..., Any], inputs: dict[str, Any], name: str) -> np.ndarray:
+    """Return the central differences of ``function`` in the input ``name``; float64 leaves five digits and more."""
+    slopes, step = np.zeros_like(inputs[name]), 1e-5
+    for place in np.ndindex(slopes.shape):
+        move = np.zeros_like(slopes)
+        move[place] = step
+        after, before = (function(**inputs | {name: inputs[name] + sign * move}) for sign in (1, -1))
+        slopes[place] = (after - before) / (2 * step)
+    return slopes
+
+
 def _truth(value: Any) -> Any:
     return tuple(np.asarray(part) for part in value) if isinstance(value, tuple) else np.asarray(value)
 
@@ -248,14 +314,16 @@ def _snapshot(case: dict[str, Any], built: dict[str, Any], advrec: ModuleType) -
             recording = np.array(bool(getattr(built[name], "requires_grad", False)))
             seen[f"the input {name}"] = [np.array(advrec.numpy(built[name])), recording]
         elif isinstance(value, Made) and value.watch:
-            seen[f"a parameter of {name}"] = [np.array(part) for part in value.watch(built[name])]
+            # A made input may be an array itself, where the track's tensors would be out of place.
+            what = "the input" if isinstance(built[name], np.ndarray) else "a parameter of"
+            seen[f"{what} {name}"] = [np.array(part) for part in value.watch(built[name])]
     return seen
 
 
 def _changed(before: dict[str, list[np.ndarray]], after: dict[str, list[np.ndarray]]) -> str | None:
     for name, parts in before.items():
         if any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(parts, after[name], strict=True)):
-            return f"the value is right, but your function changed {name} in place; work on a new tensor."
+            return f"the value is right, but your function changed {name} in place; work on a new array or tensor."
     return None
 
 

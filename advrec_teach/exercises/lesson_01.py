@@ -8,6 +8,7 @@ import numpy as np
 
 from advrec_teach import metrics, reference
 from advrec_teach.exercises.choices import ChoiceExercise
+from advrec_teach.exercises.core import Verdict
 from advrec_teach.exercises.functions import FunctionExercise, Made, Misconception
 
 
@@ -44,7 +45,30 @@ def _mean_over_hits(ranks: np.ndarray, k: int) -> float:
     return float(_gain(ranks, k).sum() / hits) if hits else float("nan")
 
 
+def _mean_over_some_hits(ranks: np.ndarray, k: int) -> float:
+    return float(_gain(ranks, k).sum() / max((ranks < k).sum(), 1))
+
+
 # --- 01.2: the BPR loss
+
+CUT_OFF = (
+    "your result is finite, and too small where the margin is very negative: a limit (clamp, clip) or a small number "
+    "inside the logarithm keeps it so. Beyond that the loss stops growing and its gradient is 0, just where the "
+    "order is worst. Which function gives -log sigmoid(x) in one piece?"
+)
+
+
+class LossExercise(FunctionExercise):
+    """Knows a loss that is cut off, wherever the cut is: right for ordinary scores, finite but too small for large."""
+
+    def _named(self, cases: list[dict[str, Any]], results: list[Any]) -> Verdict | None:
+        named = super()._named(cases, results)
+        if named or any(np.shape(result) != () for result in results):
+            return named
+        ordinary, large = (
+            float(result) - self.reference(**case) for result, case in zip(results, cases, strict=True)
+        )
+        return self._wrong(CUT_OFF) if abs(ordinary) < 1e-4 and np.isfinite(large) and large < -1 else None
 
 
 def _triple_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
@@ -67,6 +91,14 @@ def _margins(p: np.ndarray, q: np.ndarray, users: np.ndarray, liked: np.ndarray,
 def _naive_loss(**inputs: np.ndarray) -> Any:
     with np.errstate(over="ignore", divide="ignore"):
         return -np.mean(np.log(1 / (1 + np.exp(-_margins(**inputs)))))
+
+
+def _loss_with_a_small_number(**inputs: np.ndarray) -> Any:
+    return -np.mean(np.log(reference.sigmoid(_margins(**inputs)) + 1e-8))
+
+
+def _no_sum_over_d(p: np.ndarray, q: np.ndarray, users: np.ndarray, liked: np.ndarray, other: np.ndarray) -> Any:
+    return np.mean(reference.softplus(-(p[users] * (q[liked] - q[other]))))
 
 
 def _all_pairs(p: np.ndarray, q: np.ndarray, users: np.ndarray, liked: np.ndarray, other: np.ndarray) -> Any:
@@ -102,11 +134,12 @@ def _proposal_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
     for n, tries in ((9, 4), (12, 6)):
         n_users, n_items = n + 3, 20
         seen = rng.random((n_users, n_items)) < 0.6
-        seen[:, :3] = [True, False, True]
+        seen[:, [0, 10, 2]] = [True, False, True]
         users = rng.integers(n_users, size=n)
-        proposals = rng.integers(3, n_items, size=(n, tries))
-        # Item 1 is unseen by everybody; the first rows meet a seen one on either side of it.
-        proposals[:, tries // 2] = 1
+        proposals = rng.choice(np.setdiff1d(np.arange(3, n_items), 10), size=(n, tries))
+        # Item 10 is unseen by everybody, and others lie on both sides of its number; the first rows meet a seen
+        # one on either side of it.
+        proposals[:, tries // 2] = 10
         proposals[: n // 2, 0], proposals[: n // 2, -1] = 0, 2
         cases.append({"proposals": proposals, "users": users, "seen": seen})
     return cases
@@ -122,6 +155,10 @@ def _first_unseen(proposals: np.ndarray, users: np.ndarray, seen: np.ndarray) ->
 
 def _last_unseen(proposals: np.ndarray, users: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return _first(proposals[:, ::-1], ~seen[users[:, None], proposals][:, ::-1])
+
+
+def _smallest_unseen(proposals: np.ndarray, users: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    return np.where(seen[users[:, None], proposals], seen.shape[1], proposals).min(axis=1)
 
 
 def _of_wrong_users(proposals: np.ndarray, users: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -263,6 +300,12 @@ EXERCISES = [
                 _mean_over_hits,
             ),
             Misconception(
+                "mean over the hits, 0 where there is none",
+                "you divide by the number of hits. Divide by the number of users: one whose film was missed counts "
+                "too, with 0.",
+                _mean_over_some_hits,
+            ),
+            Misconception(
                 "hit rate",
                 "you count the hits. That is HR@k; NDCG@k also asks how far up the hit is.",
                 lambda ranks, k: float((ranks < k).mean()),
@@ -274,7 +317,7 @@ EXERCISES = [
             ),
         ),
     ),
-    FunctionExercise(
+    LossExercise(
         "01.2",
         "the mean of softplus(-(s_ui - s_uj)), finite however large the scores are",
         hints=(
@@ -288,12 +331,20 @@ EXERCISES = [
         cases=_triple_cases,
         reference=lambda **inputs: float(np.mean(reference.softplus(-_margins(**inputs)))),
         course=_course_loss,
+        differentiate=("p", "q"),
         misconceptions=(
             Misconception(
                 "overflow",
                 "the formula is right, and your result is infinite for large scores: sigmoid(x) rounds to 0 there, and "
                 "its logarithm is minus infinity. Which function gives -log sigmoid(x) in one piece?",
                 _naive_loss,
+            ),
+            Misconception("cut off", CUT_OFF, _loss_with_a_small_number),
+            Misconception(
+                "sum over d forgotten",
+                "you take the softplus of every product and average over n times d of them. A score is one number a "
+                "triple: the sum of the products over d (axis 1) comes before the softplus.",
+                _no_sum_over_d,
             ),
             Misconception(
                 "liked and other swapped",
@@ -334,17 +385,19 @@ EXERCISES = [
     ),
     FunctionExercise(
         "01.3",
-        "each row takes its first proposal that this user has not seen, without a loop",
+        "each row takes its first proposal that this user has not seen",
         hints=(
             "First make a table of the shape of `proposals` that says which of them are unseen: look up "
             "seen[user of the row, proposal].",
-            "The position of the first True in a row is the argmax of the row, read as 0 and 1. Give the earlier "
-            "positions a larger weight if argmax may pick any of several equal entries.",
+            "The position of the first True in a row is its argmax. argmax wants numbers: cast the booleans to whole "
+            "numbers first. To be sure that it takes the first of several ones, multiply them with falling weights: "
+            "tries, tries - 1, ..., 1.",
             "Then pick, in every row, the proposal at that position: that is a gather along axis 1.",
         ),
         cases=_proposal_cases,
         reference=_first_unseen,
         course=_course_first_unseen,
+        traced=("proposals", "users"),
         misconceptions=(
             Misconception(
                 "seen items not left out",
@@ -372,6 +425,12 @@ EXERCISES = [
                 "you take the last unseen proposal. That is as random as the first, but the function is to return the "
                 "first.",
                 _last_unseen,
+            ),
+            Misconception(
+                "smallest id",
+                "you take the unseen proposal with the smallest film id. The proposals come in random order, and the "
+                "first one in the row is asked for; the smallest id would favour some films over others.",
+                _smallest_unseen,
             ),
             Misconception(
                 "unseen by everybody",
@@ -443,6 +502,12 @@ EXERCISES = [
                 "you count users without any test film, with 0. There was nothing to find for them, so no list could "
                 "do better: leave them out.",
                 _everybody,
+            ),
+            Misconception(
+                "0 / 0 for users with nothing to find",
+                "the result is nan: the ideal of a user without a test film is 0, and 0 / 0 is nan. Leave out users "
+                "without a test film before you divide.",
+                lambda top, test, k: float("nan"),
             ),
             Misconception(
                 "ideal longer than the list",

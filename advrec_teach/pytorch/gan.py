@@ -4,7 +4,8 @@ A *logit* s is what a discriminator returns; its probability "real" is sigmoid(s
 *critic*'s score has no such meaning. Every loss takes logits or scores of any shape.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -276,16 +277,33 @@ def fit_gan(
 
     generator.train()
     discriminator.train()
-    for step in range(steps):
-        if callback and every and step % every == 0:
-            callback(step)
-        for _ in range(discriminator_steps):
-            d_value, d_norm = discriminator_update()
-        g_value, g_norm = generator_update()
-        history[step] = torch.stack([d_value, g_value, d_norm, g_norm])
+    with _few_threads(batch_size * max(parameter.numel() for parameter in g_parameters + d_parameters)):
+        for step in range(steps):
+            if callback and every and step % every == 0:
+                callback(step)
+            for _ in range(discriminator_steps):
+                d_value, d_norm = discriminator_update()
+            g_value, g_norm = generator_update()
+            history[step] = torch.stack([d_value, g_value, d_norm, g_norm])
     if callback:
         callback(steps)
     return dict(zip(HISTORY, history.cpu().numpy().T, strict=True))
+
+
+@contextmanager
+def _few_threads(products: int) -> Iterator[None]:
+    """Use one thread inside where the largest matrix product has so few multiplications.
+
+    A second thread gains nothing there, and beside another busy process it costs a factor of thirty, because the
+    threads wait for each other in a loop.
+    """
+    threads = torch.get_num_threads()
+    if products < 2**22:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _losses(loss: Loss) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:

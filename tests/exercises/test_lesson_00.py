@@ -9,6 +9,7 @@ import pytest
 from advrec_teach import data, paths
 from advrec_teach.exercises import exercise, exercises
 from advrec_teach.exercises.core import CORRECT, NOT_ATTEMPTED, NOT_YET
+from advrec_teach.exercises.differences import GIVEN, bent_loss, gradient_cases
 
 LESSON = paths.repository() / "lessons" / "00_start_here.py"
 
@@ -61,10 +62,13 @@ def test_wrong_lengths_are_told_apart(advrec, ops):
         refused("00.1", over(lambda x: np.abs(x).sum(1, keepdims=True)), "absolute values"),
         refused("00.1", over(lambda x: (x**2).sum(1, keepdims=True)), "root is missing"),
         refused("00.1", over(lambda x: np.abs(x).max(1, keepdims=True)), "largest"),
+        refused("00.1", over(lambda x: np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1)), "shorter than 1"),
+        refused("00.1", lambda x: x / (ops.norm(x, 1) + 1e-6), "add 1e-6"),
+        refused("00.1", lambda x: x / (ops.norm(x, 1) + 1e-8), "add 1e-8"),
         refused("00.1", lambda x: ops.norm(x, 1), "shape"),
         refused("00.1", lambda x: 2 * x, "expected"),
     }
-    assert len(messages) == 8
+    assert len(messages) == 11
 
 
 # --- 00.2, the long tail
@@ -109,48 +113,121 @@ def test_every_sensible_step_passes(advrec, step):
     assert exercise("00.3").judge(difference(advrec, own=step)).status == CORRECT
 
 
-def test_other_right_answers_pass(advrec):
-    exact = lambda f, x, *, step=0.01: advrec.value_and_grad(f, x)[1]  # noqa: E731
-    assert exercise("00.3").judge(exact).status == CORRECT
+def test_the_course_s_own_difference_passes(advrec):
     assert exercise("00.3").judge(exercise("00.3").course(advrec)).status == CORRECT
-    one_side = difference(advrec, own=1e-3, formula=lambda after, here, before, step: (after - here) / step)
-    assert exercise("00.3").judge(lambda f, x, *, step=1e-3: one_side(f, x, step=min(step, 1e-3))).status == CORRECT
+
+
+def test_the_large_step_is_far_from_the_slope():
+    """Else nobody who ignores the step would be found out; the reference agrees with its own definition."""
+    for case in gradient_cases(np.random.default_rng(0)):
+        loss, x = case["loss_fn"].truth, case["x"]
+        slope, step = loss.gradient(x), case.get("step", 1e-5)
+        move = np.zeros_like(x)
+        move[0, 1] = step
+        by_hand = (loss(x + move) - loss(x - move)) / (2 * step)
+        assert loss.central(x, step)[0, 1] == pytest.approx(by_hand, rel=1e-12)
+        if "step" in case:
+            # sinh(1) is 1.1752: the difference of exp over a step of 1, relative to its slope.
+            np.testing.assert_allclose(loss.central(x, step) / slope, np.sinh(1), rtol=1e-12)
+        else:
+            np.testing.assert_allclose(loss.central(x, step), slope, rtol=1e-8)
+
+
+@pytest.mark.parametrize("outputs", [0, 4])
+def test_the_loss_is_the_same_in_the_track_and_in_numpy(advrec, outputs):
+    rng = np.random.default_rng(1)
+    made, x = bent_loss(rng, (2, 3), outputs=outputs), rng.normal(size=(2, 3)).astype(np.float32)
+    value, gradient = advrec.value_and_grad(made.build(advrec), advrec.tensor(x))
+    assert float(value) == pytest.approx(made.truth(x.astype(float)), rel=1e-5)
+    np.testing.assert_allclose(advrec.numpy(gradient), made.truth.gradient(x.astype(float)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("step", [1e-8, 1e-9, 1e-12])
-def test_a_step_that_is_lost_counts_as_not_attempted(advrec, step):
-    verdict = exercise("00.3").judge(difference(advrec, own=step))
-    assert verdict.status == NOT_ATTEMPTED and "nothing but zeros" in verdict.message
+def test_another_program_whose_step_is_lost_was_an_attempt(advrec, step):
+    refused("00.3", difference(advrec, own=step), "nothing but zeros")
+
+
+def functions_of_the_lesson():
+    """Return the trees of both versions of the program in the lesson: as given, and solved."""
+    tree = ast.parse(LESSON.read_text(encoding="utf-8"))
+    return [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "numerical_gradient"]
+
+
+def compiled(function, advrec, **replaced):
+    """Return a function of the lesson, with parts of its text replaced."""
+    text = ast.unparse(function)
+    for old, new in replaced.values():
+        assert old in text
+        text = text.replace(old, new)
+    scope = {"advrec": advrec, "np": np}
+    exec(compile(text, str(LESSON), "exec"), scope)
+    return scope["numerical_gradient"]
 
 
 def test_the_colleague_s_program_is_not_attempted_and_the_solution_is_right(advrec):
-    tree = ast.parse(LESSON.read_text(encoding="utf-8"))
-    found = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "numerical_gradient"]
-    assert len(found) == 2
-    verdicts = []
-    for function in found:
-        scope = {"advrec": advrec, "np": np}
-        exec(compile(ast.Module([function], []), str(LESSON), "exec"), scope)
-        verdicts.append(exercise("00.3").judge(scope["numerical_gradient"]).status)
-    assert verdicts == [NOT_ATTEMPTED, CORRECT]
+    found = functions_of_the_lesson()
+    verdicts = [exercise("00.3").judge(compiled(function, advrec)) for function in found]
+    assert [verdict.status for verdict in verdicts] == [NOT_ATTEMPTED, CORRECT]
+    assert "nothing but zeros" in verdicts[0].message
+
+
+@pytest.mark.parametrize(
+    "change", [("step=1e-08", "step=1e-12"), ("2 * step", "step * 2"), ("(float(", "1.0 * (float(")]
+)
+def test_a_changed_program_was_an_attempt(advrec, change):
+    refused("00.3", compiled(functions_of_the_lesson()[0], advrec, change=change), "nothing but zeros")
+
+
+def test_the_given_program_is_the_lesson_s():
+    (given,) = ast.parse(GIVEN).body
+    assert ast.dump(given) == ast.dump(functions_of_the_lesson()[0])
 
 
 def test_wrong_differences_are_told_apart(advrec):
     def judged(formula=None, **settings):
         return difference(advrec, formula=formula, **settings)
 
+    ignoring = judged(own=1e-2)
     messages = {
         refused("00.3", judged(lambda after, here, before, step: (after - before) / step), "twice as large"),
         refused("00.3", judged(lambda after, here, before, step: (after - here) / (2 * step)), "half as large"),
         refused("00.3", judged(lambda after, here, before, step: (before - after) / (2 * step)), "wrong sign"),
+        refused("00.3", judged(lambda after, here, before, step: (after - here) / step), "loss after the move"),
+        refused("00.3", judged(lambda after, here, before, step: (here - before) / step), "loss before it"),
         refused("00.3", judged(move_all=True), "same number"),
-        refused("00.3", judged(own=1.0), "too large", "smaller one"),
+        refused("00.3", judged(own=2.0), "too large", "smaller one"),
         refused("00.3", judged(own=1e-6), "rough", "larger step"),
+        refused("00.3", judged(own=1e-7), "neighbouring float32 numbers", "much larger"),
+        refused("00.3", lambda f, x, *, step=0.01: ignoring(f, x), "a step that the caller chooses"),
+        refused("00.3", lambda f, x, *, step=0.01: advrec.value_and_grad(f, x)[1], "cannot check itself"),
+        refused("00.3", lambda f, x, *, step=0.01: advrec.tensor(wide(advrec, f, x)), "TypeError", "got float64"),
         refused("00.3", lambda f, x: x, "TypeError"),
         refused("00.3", lambda f, x, *, step=0.01: x, "expected"),
         refused("00.3", lambda f, x, *, step=0.01: x[0], "shape"),
     }
-    assert len(messages) == 9
+    assert len(messages) == 15
+
+
+def wide(advrec, loss_fn, x):
+    """Ask for the loss at a float64 copy of x."""
+    if hasattr(x, "double"):
+        return [[float(loss_fn(x.double()))]]
+    import tensorflow as tf
+
+    return [[float(loss_fn(tf.cast(x, tf.float64)))]]
+
+
+@pytest.mark.parametrize("limit", [1e-3, 1e-2, 1e-1])
+def test_ignoring_or_limiting_the_step_is_found_with_every_step_of_its_own(advrec, limit):
+    inner = difference(advrec)
+    refused("00.3", lambda f, x, *, step=0.01: inner(f, x, step=limit), "a step that the caller chooses")
+    refused("00.3", lambda f, x, *, step=0.01: inner(f, x, step=min(step, limit)), "a step that the caller chooses")
+
+
+@pytest.mark.parametrize("step", [1e-1, 1e-2, 1e-3])
+def test_a_one_sided_difference_is_found_with_every_step_of_its_own(advrec, step):
+    upwards = difference(advrec, own=step, formula=lambda after, here, before, step: (after - here) / step)
+    refused("00.3", upwards, "one-sided")
 
 
 @pytest.mark.parametrize("step", [1e-5, 3e-6, 1e-6, 3e-7])

@@ -1,8 +1,13 @@
 """Lesson 02: right answers pass, and each wrong answer is refused with its own message, in both tracks."""
 
-import pytest
+import ast
 
-from advrec_teach import reference_gan
+import numpy as np
+import pytest
+from scipy.special import rel_entr
+
+from advrec_teach import paths, reference_gan
+from advrec_teach.course import lessons
 from advrec_teach.exercises import exercise
 from advrec_teach.exercises.core import CORRECT, NOT_ATTEMPTED, NOT_YET
 
@@ -165,3 +170,26 @@ def test_the_prediction(advrec, letter):
     message = refused("02.2", letter)
     assert ("none of the options" in message) == (letter == "d")
     assert exercise("02.2").judge(None).status == NOT_ATTEMPTED
+
+
+def lesson_functions(*names):
+    """Return functions that the lesson defines for both tracks, by name."""
+    lesson = lessons.read(paths.repository() / "lessons" / "02_gan_losses.py")
+    scope = {"np": np, "rel_entr": rel_entr}
+    for cell in lesson.cells:
+        if cell.kind == "code" and cell.track is None:
+            for node in ast.parse(cell.source).body:
+                if isinstance(node, ast.FunctionDef) and node.name in names:
+                    exec(ast.unparse(node), scope)
+    return [scope[name] for name in names]
+
+
+def test_the_lessons_distances_are_the_packages():
+    density, js, wasserstein = lesson_functions("density", "js", "wasserstein")
+    grid = np.linspace(-20, 30, 5001)
+    for mean in (0.0, 1.0, 12.0):
+        p, q = density(grid, 0, 1), density(grid, mean, 2)
+        assert q == pytest.approx(reference_gan.gaussian(grid, mean, 2))
+        assert js(p, q, 0.01) == pytest.approx(reference_gan.js_divergence(p, q, 0.01), abs=1e-12)
+    x, y = np.random.default_rng(0).normal(size=(2, 300))
+    assert wasserstein(x, y + 1) == pytest.approx(reference_gan.wasserstein_1d(x, y + 1))

@@ -244,7 +244,7 @@ def test_bfloat16_rounds_the_slopes_and_nothing_else(advrec):
     assert 2**-12 < error < 2**-6
 
 
-def test_compiling_changes_nothing_but_the_time(advrec):
+def test_compiling_changes_nothing_but_the_time(advrec, quick_compiler):
     train = interactions()
     fitted = []
     for compile in (True, False):

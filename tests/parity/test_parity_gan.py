@@ -305,3 +305,20 @@ def test_a_generator_near_its_data_learns_them(advrec, settings):
 def test_settings_that_cannot_work_are_named(advrec, settings, words):
     with pytest.raises(ValueError, match=words):
         train(advrec, 0, **settings)
+
+
+def test_training_leaves_the_number_of_threads_alone(advrec, track):
+    if track != "pytorch":
+        pytest.skip("TensorFlow's threads are fixed when it starts")
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        train(advrec, 0)
+        assert torch.get_num_threads() == 2
+        with pytest.raises(ZeroDivisionError):
+            train(advrec, 0, every=1, callback=lambda step: 1 // step)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

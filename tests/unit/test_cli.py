@@ -12,7 +12,7 @@ from advrec_teach import __version__, fetch
 from advrec_teach.course import cli, jobs, learner, report, run, store
 from advrec_teach.course.jobs import Job, Outcome
 from advrec_teach.errors import CourseError
-from advrec_teach.exercises import progress
+from advrec_teach.exercises import exercise, progress
 
 PYPROJECT = '[tool.advrec]\nrepository = "https://github.com/advrec-teach/advrec-teach"\nbranch = "main"\n'
 LESSON = """\
@@ -334,6 +334,26 @@ class TestProgress:
             cli.main(["progress"])
         assert end.value.code in (None, 0)
         assert "08.1" in capsys.readouterr().out
+
+    def test_without_a_checkout_only_what_is_solved_is_named(self, capsys, monkeypatch, tmp_path):
+        monkeypatch.setenv("ADVREC_STATE", str(tmp_path))
+        monkeypatch.setattr("advrec_teach.paths.repository", lambda: None)
+        progress.update("pytorch", "08.1", status="correct", attempts=1)
+        progress.update("pytorch", "08.2", status="not yet", attempts=1)
+        out = learner.progress_table()
+        assert exercise("08.1").title in out
+        assert exercise("08.2").title not in out and exercise("00.3").title not in out
+
+    def test_in_a_checkout_the_names_are_those_of_the_cards(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("ADVREC_STATE", str(tmp_path / "state"))
+        monkeypatch.setattr("advrec_teach.paths.repository", lambda: tmp_path)
+        (tmp_path / "lessons").mkdir()
+        card = "# %% [markdown]\n# Text.\n#\n# ### Exercise 00.3 · bug hunt: look closely · 15 min · **\n#\n# More.\n"
+        (tmp_path / "lessons" / "00_start_here.py").write_text(card, encoding="utf-8")
+        progress.update("pytorch", "00.1", status="correct", attempts=1)
+        rows = {line[:4]: line for line in learner.progress_table().splitlines()}
+        assert "bug hunt: look closely" in rows["00.3"] and exercise("00.3").title not in rows["00.3"]
+        assert exercise("00.1").title in rows["00.1"]
 
 
 def test_the_data_stamp_follows_what_is_there_and_checked(monkeypatch):

@@ -166,9 +166,10 @@ def test_model_and_training_step_stay_on_their_device(meta):
     table = meta.cat((model.user_vectors, model.item_vectors)).detach()
     rows = meta.cat((users, items + 8, items + 8))
     for optimizer in ("sgd", "adagrad", "adam"):
-        state = bpr._start(optimizer, table)
-        loss = bpr._step(table, meta.zeros_like(table), state, rows, optimizer, 0.1, 0.1, meta.bfloat16)
-        assert loss.device.type == "meta"
+        for dtype in (meta.float32, meta.bfloat16):
+            trainer = bpr._Trainer(table, 2, optimizer=optimizer, rate=0.1, regularisation=0.1, dtype=dtype)
+            with meta.no_grad():
+                assert trainer.step(rows).device.type == "meta"
 
 
 @pytest.mark.pytorch
