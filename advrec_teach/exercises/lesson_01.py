@@ -65,9 +65,7 @@ class LossExercise(FunctionExercise):
         named = super()._named(cases, results)
         if named or any(np.shape(result) != () for result in results):
             return named
-        ordinary, large = (
-            float(result) - self.reference(**case) for result, case in zip(results, cases, strict=True)
-        )
+        ordinary, large = (float(result) - self.reference(**case) for result, case in zip(results, cases, strict=True))
         return self._wrong(CUT_OFF) if abs(ordinary) < 1e-4 and np.isfinite(large) and large < -1 else None
 
 

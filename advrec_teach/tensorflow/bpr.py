@@ -211,7 +211,7 @@ def fit_bpr(
     epochs: int,
     learning_rate: float = 0.05,
     regularisation: float = 0.005,
-    batch_size: int = 1024,
+    batch_size: int = 2048,
     seed: int = 0,
     optimizer: str = "adagrad",
     compile: bool | None = None,

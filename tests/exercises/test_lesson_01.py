@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
-from advrec_teach import metrics, splits
+from advrec_teach import metrics, splits, tracks
 from advrec_teach.exercises import exercises, lesson_01
 from advrec_teach.exercises.core import CORRECT, NOT_ATTEMPTED, NOT_YET
 from advrec_teach.exercises.functions import FunctionExercise
@@ -49,7 +49,12 @@ class TestFunctions:
 
     def test_the_reference_is_right_when_a_learner_writes_it(self, exercise, advrec):
         verdict = exercise.judge(played(exercise, exercise.reference, advrec))
-        assert verdict.status == CORRECT, verdict.message
+        if exercise.differentiate:
+            assert verdict.status == NOT_YET and "no gradient reaches p" in verdict.message
+        elif exercise.traced and tracks.current() == "tensorflow":
+            assert verdict.status == NOT_YET and "inside tf.function" in verdict.message
+        else:
+            assert verdict.status == CORRECT, verdict.message
 
     def test_the_stub_is_not_attempted(self, exercise, advrec):
         namespace = {}
@@ -79,7 +84,7 @@ def test_a_changed_input_is_seen(advrec):
 
     verdict = EXERCISES["01.1"].judge(sorts)
     assert verdict.status == NOT_YET
-    assert "changed the input" in verdict.message or "changed a parameter of ranks" in verdict.message
+    assert "changed the input ranks in place; work on a new array or tensor" in verdict.message
 
 
 def test_the_solutions_of_the_lesson_are_written_in_the_track_s_own_way(advrec, track):
@@ -101,6 +106,79 @@ def test_the_solutions_of_the_lesson_are_written_in_the_track_s_own_way(advrec, 
     overflow = next(wrong for wrong in EXERCISES["01.2"].misconceptions if wrong.name == "overflow")
     assert verdict.status == NOT_YET
     assert overflow.message in verdict.message
+
+
+def loss_in(track, *, cut="", small=0.0, limit=None, returns=lambda loss: loss):
+    """Return the track's own loss: an input cut off, a small number in the logarithm, or a limited margin."""
+    if track == "pytorch":
+        import torch
+
+        def loss(p, q, users, liked, other):
+            away = q[other].detach() if cut == "other" else q[other]
+            mine = p[users].detach() if cut == "users" else p[users]
+            margin = (mine * (q[liked] - away)).sum(dim=1)
+            if limit:
+                margin = margin.clamp(-limit, limit)
+            if small:
+                return -torch.log(torch.sigmoid(margin) + small).mean()
+            return returns(torch.nn.functional.softplus(-margin).mean())
+    else:
+        import tensorflow as tf
+
+        def loss(p, q, users, liked, other):
+            away, mine = tf.gather(q, other), tf.gather(p, users)
+            away = tf.stop_gradient(away) if cut == "other" else away
+            mine = tf.stop_gradient(mine) if cut == "users" else mine
+            margin = tf.reduce_sum(mine * (tf.gather(q, liked) - away), axis=1)
+            if limit:
+                margin = tf.clip_by_value(margin, -limit, limit)
+            if small:
+                return -tf.reduce_mean(tf.math.log(tf.sigmoid(margin) + small))
+            return returns(tf.reduce_mean(tf.nn.softplus(-margin)))
+
+    return loss
+
+
+class TestLoss:
+    def test_with_its_gradient_it_is_right(self, advrec, track):
+        assert EXERCISES["01.2"].judge(loss_in(track)).status == CORRECT
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"cut": "other"}, "the gradient with respect to q"),
+            ({"cut": "users"}, "no gradient reaches p"),
+            ({"returns": float}, "no gradient reaches p"),
+        ],
+        ids=["other detached", "users detached", "float"],
+    )
+    def test_a_loss_that_is_cut_off_from_its_inputs_is_refused(self, settings, message, advrec, track):
+        verdict = EXERCISES["01.2"].judge(loss_in(track, **settings))
+        assert verdict.status == NOT_YET
+        assert message in verdict.message
+
+    @pytest.mark.parametrize("settings", [{"small": 1e-8}, {"small": 1e-10}, {"limit": 30.0}, {"limit": 80.0}], ids=str)
+    def test_a_limited_loss_is_named_whatever_the_limit(self, settings, advrec, track):
+        verdict = EXERCISES["01.2"].judge(loss_in(track, **settings))
+        assert verdict.status == NOT_YET
+        assert lesson_01.CUT_OFF in verdict.message
+
+
+@pytest.mark.tensorflow
+def test_a_loop_over_rows_is_refused_where_the_training_loop_is_traced():
+    from advrec_teach import tensorflow as advrec
+
+    advrec.setup(device="cpu")
+
+    def with_a_loop(proposals, users, seen):
+        table = seen.numpy()
+        return advrec.tensor(
+            [next(i for i in row if not table[u, i]) for row, u in zip(proposals.numpy(), users.numpy(), strict=True)]
+        )
+
+    verdict = EXERCISES["01.3"].judge(with_a_loop)
+    assert verdict.status == NOT_YET
+    assert "inside tf.function" in verdict.message
 
 
 class TestPrediction:
