@@ -387,7 +387,7 @@ prediction = None
 # BEGIN SOLUTION
 prediction = "c"
 # END SOLUTION
-exercise("02.2").check(prediction)
+prediction = exercise("02.2").check(prediction)
 
 # %% [markdown]
 # ### Exercise 02.3 · three losses from logits · 15 min · **

@@ -25,7 +25,9 @@ FRAMEWORKS = {"pytorch": "torch", "tensorflow": "tensorflow"}
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse to run both tracks in one process."""
+    """Refuse to run both tracks in one process; a parallel worker cannot, and leaves it to ``advrec`` below."""
+    if hasattr(session.config, "workerinput"):
+        return
     marks = {name for item in session.items for name in TRACKS if item.get_closest_marker(name)}
     if len(marks) > 1 and not session.config.option.collectonly:
         raise pytest.UsageError(
