@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 NORMS = ("linf", "l2")
 OPTIMIZERS = ("adagrad", "adam", "sgd")
+# How often a negative is drawn again, for each item there is: a user with one unseen item fails to draw it that many
+# times with a probability of exp(-50), a user with none always.
+PATIENCE = 50
 
 
 def check_ball(eps: float, norm: str) -> float:

@@ -433,7 +433,7 @@ def train_by_hand(train, epochs):
 # %%
 p, q, own = train_by_hand(by_time.train, SIZES["loop"])
 fitted = start.copy()
-package = advrec.fit_bpr(fitted, by_time.train, epochs=SIZES["loop"], regularisation=0.0, seed=SEED)
+package = advrec.fit_bpr(fitted, by_time.train, epochs=SIZES["loop"], regularisation=0.0, batch_size=1024, seed=SEED)
 
 difference = own[-1]["loss"] / package[-1]["loss"] - 1
 claim("loss after the loop by hand", own[-1]["loss"])
@@ -467,8 +467,8 @@ plots.table(rows)
 
 
 # %%
-BY_TIME = {"learning_rate": 0.2, "regularisation": 0.003}
-AT_RANDOM = {"learning_rate": 0.1, "regularisation": 0.01}
+BY_TIME = {"learning_rate": 0.2, "regularisation": 0.003, "batch_size": 2048}
+AT_RANDOM = {"learning_rate": 0.1, "regularisation": 0.01, "batch_size": 2048}
 
 
 def gain(ranks, k=10):

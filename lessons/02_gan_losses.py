@@ -644,7 +644,7 @@ def play(data, **settings):
 
 
 games = {kind: play(far_data, **SETTINGS[kind]) for kind in KINDS}
-near, _ = play(advrec.gaussian_data(mean=0.5, std=0.5), **SETTINGS["minimax"])
+near, _ = play(advrec.gaussian_data(mean=2.0, std=0.5), **SETTINGS["minimax"])
 one, other = (advrec.numpy(far_data(SIZES["points"], advrec.generator(SEED + k))) for k in (1, 2))
 noise_floor = wasserstein(one, other)
 
@@ -794,7 +794,7 @@ share = {
 # %% tags=["nbval-ignore-output"]
 drawn = ("untrained", "minimax", "non-saturating", "wasserstein")
 fig, axes = plots.figure(
-    "Against a strong opponent, the logarithmic losses give up modes, and the critic gives up precision",
+    "Against a strong opponent, the logarithmic losses lose modes, and the critic loses precision",
     columns=4, size=(12, 3.6), sharex=True, sharey=True,
 )  # fmt: skip
 for axis, name in zip(axes, drawn):
@@ -823,9 +823,9 @@ claim("share of the critic's samples near a mode", share["wasserstein"])
 
 # %% [markdown]
 # *Takeaway:* no loss wins on both counts. The critic feels every mode, because all of them are somewhere and
-# distance counts; between them it leaves samples on the way. The logarithmic losses make clean samples of few modes.
-# And the last control is the sober one: the same loss covers more with a slower discriminator. The loss is one dial
-# among several, and the next lesson turns the others.
+# distance counts; between them it leaves samples on the way. The non-saturating loss makes clean samples of few modes;
+# where minimax ends depends on luck. And the last control is the sober one: the same loss covers more with a slower
+# discriminator. The loss is one dial among several, and the next lesson turns the others.
 #
 # ## What can go wrong
 #

@@ -71,7 +71,7 @@ device = advrec.setup(lesson="08", profile=PROFILE, seed=SEED)
 movies = data.movielens()
 split = splits.holdout(movies.ratings, movies.n_users, movies.n_items, test_fraction=0.2, seed=SEED)
 model = advrec.BPRModel(movies.n_users, movies.n_items, dim=SIZES["dim"], seed=SEED)
-history = advrec.fit_bpr(model, split.train, epochs=SIZES["epochs"], seed=SEED)
+history = advrec.fit_bpr(model, split.train, epochs=SIZES["epochs"], batch_size=1024, seed=SEED)
 
 # Plain tensors: the attack changes copies, never the model.
 p = advrec.tensor(advrec.numpy(model.user_vectors))

@@ -32,8 +32,12 @@ def steps() -> list[tuple[str, list[str]]]:
         ),
         (
             "solutions, nbval",
-            [*pytest, *workers, "--dist", "loadfile", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
-            + ["solutions"],
+            [
+                *pytest,
+                *workers,
+                *("--dist", "loadfile", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"),
+                "solutions",
+            ],
         ),
     ]
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from advrec_teach.pytorch import _setup
-from advrec_teach.reference import check_fit, check_sizes
+from advrec_teach.reference import PATIENCE, check_fit, check_sizes
 
 History = list[dict[str, float]]
 
@@ -106,8 +106,7 @@ def draw_negatives(
     users
         User ids, int64, shape [n].
     seen
-        Boolean table, shape [n_users, n_items]: True where the user has the item in the training set. No
-        row may be full, or the drawing would not end.
+        Boolean table, shape [n_users, n_items]: True where the user has the item in the training set.
     generator
         Source of the random numbers; None takes PyTorch's own.
 
@@ -115,6 +114,11 @@ def draw_negatives(
     -------
     torch.Tensor
         Item ids, int64, shape [n].
+
+    Raises
+    ------
+    ValueError
+        If one of the users has seen every item.
     """
     n_items = seen.shape[1]
 
@@ -123,10 +127,12 @@ def draw_negatives(
 
     items = draw(len(users))
     again = seen[users, items].nonzero().squeeze(1)
-    while len(again):
+    for _ in range(PATIENCE * n_items):
+        if not len(again):
+            return items
         items[again] = draw(len(again))
         again = again[seen[users[again], items[again]]]
-    return items
+    raise ValueError(f"User {int(users[again[0]])} has seen every item, so no negative can be drawn.")
 
 
 class _Trainer:
@@ -199,7 +205,7 @@ def fit_bpr(
     epochs: int,
     learning_rate: float = 0.05,
     regularisation: float = 0.005,
-    batch_size: int = 2048,
+    batch_size: int = 1024,
     seed: int = 0,
     optimizer: str = "adagrad",
     compile: bool | None = None,

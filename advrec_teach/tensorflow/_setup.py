@@ -76,7 +76,8 @@ def _threads() -> int:
             tf.config.threading.set_inter_op_parallelism_threads(int(granted))
         except RuntimeError:
             pass  # TensorFlow has started and keeps what it started with
-    return tf.config.threading.get_intra_op_parallelism_threads() or len(os.sched_getaffinity(0))
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return tf.config.threading.get_intra_op_parallelism_threads() or usable
 
 
 def setup(*, lesson: str | None = None, profile: str = "quick", seed: int = 0, device: str | None = None) -> str:

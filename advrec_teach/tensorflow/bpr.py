@@ -8,10 +8,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from advrec_teach.reference import check_fit, check_sizes
+from advrec_teach.reference import PATIENCE, check_fit, check_sizes
 from advrec_teach.tensorflow import _setup
 
 History = list[dict[str, float]]
+FULL = "has seen every item"
 
 
 def bpr_loss(positive: tf.Tensor, negative: tf.Tensor) -> tf.Tensor:
@@ -107,8 +108,7 @@ def draw_negatives(users: tf.Tensor, seen: tf.Tensor, *, generator: tf.random.Ge
     users
         User ids, int64, shape [n].
     seen
-        Boolean table, shape [n_users, n_items]: True where the user has the item in the training set. No
-        row may be full, or the drawing would not end.
+        Boolean table, shape [n_users, n_items]: True where the user has the item in the training set.
     generator
         Source of the random numbers; None takes TensorFlow's own.
 
@@ -116,12 +116,22 @@ def draw_negatives(users: tf.Tensor, seen: tf.Tensor, *, generator: tf.random.Ge
     -------
     tf.Tensor
         Item ids, int64, shape [n].
+
+    Raises
+    ------
+    ValueError
+        If one of the users has seen every item (inside a ``tf.function``: InvalidArgumentError).
     """
     if generator is None:
         seed = tf.random.uniform((), maxval=tf.int32.max, dtype=tf.int32)
     else:
         seed = generator.uniform((), maxval=tf.int32.max, dtype=tf.int32)
-    return _draw(tf.cast(users, tf.int64), tf.convert_to_tensor(seen), seed)
+    try:
+        return _draw(tf.cast(users, tf.int64), tf.convert_to_tensor(seen), seed)
+    except tf.errors.InvalidArgumentError as error:
+        if FULL not in error.message:
+            raise
+        raise ValueError(f"A user {FULL}, so no negative can be drawn.") from None
 
 
 @tf.function(autograph=False, reduce_retracing=True)
@@ -143,7 +153,12 @@ def _draw(users: tf.Tensor, seen: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     again = tf.where(tf.gather(table, first + items))
     loop = (items, again, tf.constant(1))
     shapes = (items.shape, tf.TensorShape([None, 1]), tf.TensorShape([]))
-    return tf.while_loop(lambda i, a, k: tf.shape(a)[0] > 0, redraw, loop, shape_invariants=shapes)[0]
+    patience = tf.cast(PATIENCE * n_items, tf.int32)
+    items, again, _ = tf.while_loop(
+        lambda i, a, k: (tf.shape(a)[0] > 0) & (k <= patience), redraw, loop, shape_invariants=shapes
+    )
+    with tf.control_dependencies([tf.debugging.Assert(tf.shape(again)[0] == 0, [FULL])]):
+        return tf.identity(items)
 
 
 def _start(optimizer: str, table: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -211,7 +226,7 @@ def fit_bpr(
     epochs: int,
     learning_rate: float = 0.05,
     regularisation: float = 0.005,
-    batch_size: int = 2048,
+    batch_size: int = 1024,
     seed: int = 0,
     optimizer: str = "adagrad",
     compile: bool | None = None,

@@ -137,6 +137,22 @@ def test_negatives_repeat_with_their_generator(advrec):
     assert advrec.numpy(advrec.draw_negatives(users[:0], seen)).shape == (0,)
 
 
+def test_a_user_who_has_seen_everything_is_refused(advrec):
+    seen = np.zeros((2, 5), bool)
+    seen[1] = True
+    users = advrec.tensor([0, 0, 0])
+    assert advrec.numpy(advrec.draw_negatives(users, advrec.tensor(seen))).shape == (3,)
+    with pytest.raises(ValueError, match="has seen every item"):
+        advrec.draw_negatives(advrec.tensor([0, 1, 0]), advrec.tensor(seen))
+
+
+def test_one_unseen_item_is_found_among_many(advrec):
+    seen = np.ones((1, 2000), bool)
+    seen[0, 777] = False
+    drawn = advrec.draw_negatives(advrec.tensor(np.zeros(50, int)), advrec.tensor(seen), generator=advrec.generator(0))
+    np.testing.assert_array_equal(advrec.numpy(drawn), 777)
+
+
 # --- training
 
 
