@@ -34,13 +34,13 @@ from advrec_teach import pytorch as advrec
 # %% tags=["tensorflow"]
 import time
 
-import keras
 import numpy as np
 import polars as pl
 
 from advrec_teach import baselines, claim, data, exercise, metrics, plots, reference, splits
 from advrec_teach import tensorflow as advrec
 
+import keras
 import tensorflow as tf
 
 # %% tags=["parameters"]
