@@ -236,12 +236,12 @@ def test_the_cell_is_short_and_folded(checkout):
 
 
 def test_badges_and_set_up_come_from_pyproject(checkout):
-    settings = '[tool.advrec]\nrepository = "https://github.com/some-one/a.course"\nbranch = "work/next"\n'
+    settings = '[tool.advrec]\nrepository = "https://github.com/some-one/a.course"\nbranch = "feature/next"\n'
     (checkout.root / "pyproject.toml").write_text(settings)
     notebook = student_notebook(checkout.lesson, "tensorflow", registry=registry)
-    target = "some-one/a.course/blob/work/next/notebooks/tensorflow/95_small_lesson.ipynb"
+    target = "some-one/a.course/blob/feature/next/notebooks/tensorflow/95_small_lesson.ipynb"
     assert f"(https://colab.research.google.com/github/{target})" in notebook.cells[0].source
-    assert '"git+https://github.com/some-one/a.course@work/next"' in notebook.cells[1].source
+    assert '"git+https://github.com/some-one/a.course@feature/next"' in notebook.cells[1].source
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_no_pip(shop, monkeypatch):
 SAID = [
     ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "disk is full"),
     ("OSError: [Errno 122] Disk quota exceeded", "disk is full"),
-    ("PermissionError: [Errno 13] Permission denied: '/x'", "can't write to /work"),
+    ("PermissionError: [Errno 13] Permission denied: '/x'", "can't write to /store"),
     (
         "WARNING: Retrying after connection broken by 'SSLError(SSLCertVerificationError(1, 'CERTIFICATE_VERIFY_"
         "FAILED'))': /simple/x/\nERROR: No matching distribution found for x==1",
@@ -130,7 +130,7 @@ SAID = [
 
 @pytest.mark.parametrize(("said", "message"), SAID)
 def test_what_pip_says_comes_down_to_one_line(said, message):
-    line = pip_download._one_line(said, package="x", version="1", again="advrec data x", work="/work")
+    line = pip_download._one_line(said, package="x", version="1", again="advrec data x", work="/store")
     assert message in line
     assert "\n" not in line
     assert len(line) < MESSAGE_LENGTH
