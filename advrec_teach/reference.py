@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 NORMS = ("linf", "l2")
 OPTIMIZERS = ("adagrad", "adam", "sgd")
+DIRECTIONS = ("fgm", "random")
+TABLES = ("users", "items")
+ATTACKS = ("random", "fgsm", "fgm", "pgd")
 # How often a negative is drawn again, for each item there is: a user with one unseen item fails to draw it that many
 # times with a probability of exp(-50), a user with none always.
 PATIENCE = 50
@@ -91,6 +94,58 @@ def check_fit(
     full = np.flatnonzero(train.table().all(axis=1))
     if len(full):
         raise ValueError(f"User {full[0]} has every item in train, so no negative can be drawn for that user.")
+
+
+def check_adversary(eps: Any, adv_weight: float, direction: str, tables: Any) -> None:
+    """Check the settings that ``fit_adversarial`` has beside those of ``fit_bpr``, the same in both tracks.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of its range. A function given as ``eps`` is checked when it is called.
+    """
+    if not callable(eps):
+        check_ball(eps, "l2")
+    if not 0 <= adv_weight < np.inf:
+        raise ValueError(f"adv_weight is {adv_weight!r}; give a number that is not negative.")
+    if direction not in DIRECTIONS:
+        raise ValueError(f"direction is {direction!r}; choose one of {', '.join(DIRECTIONS)}.")
+    if isinstance(tables, str) or not tables or not set(tables) <= set(TABLES):
+        raise ValueError(f'tables is {tables!r}; give ("users",), ("items",) or ("users", "items").')
+
+
+def radius_of(eps: Any, epoch: int) -> float:
+    """Return the radius in an epoch, ``eps`` itself or what it returns for the epoch's number.
+
+    Raises
+    ------
+    ValueError
+        If it is negative or not finite.
+    """
+    return check_ball(eps(epoch) if callable(eps) else eps, "l2")
+
+
+def check_attack(method: str, steps: int) -> None:
+    """Check the name of an attack and its number of steps.
+
+    Raises
+    ------
+    ValueError
+        If the method is unknown or ``steps`` is not a whole number from 1.
+    """
+    if method not in ATTACKS:
+        raise ValueError(f"method is {method!r}; choose one of {', '.join(ATTACKS)}.")
+    if check_steps(0, steps)[1] < 1:
+        raise ValueError(f"steps is {steps!r}; an attack takes at least one step.")
+
+
+def step_of(eps: float, steps: int) -> float:
+    """Return the length of a step of ``"pgd"``: 2.5 eps / steps, or eps where there is one step.
+
+    Together the steps can then cross the ball and turn; Madry et al., "Towards Deep Learning Models Resistant to
+    Adversarial Attacks", ICLR 2018, use this length.
+    """
+    return min(eps, 2.5 * eps / steps)
 
 
 def check_sizes(n_users: int, n_items: int, train: Any) -> None:

@@ -4,8 +4,10 @@ The TensorFlow track has the same names, with the same keyword arguments.
 """
 
 from advrec_teach.pytorch._setup import setup
+from advrec_teach.pytorch._training import draw_negatives
+from advrec_teach.pytorch.adversarial import fit_adversarial
 from advrec_teach.pytorch.attacks import fgm_delta, fgsm_delta, pgd_delta, project, random_delta
-from advrec_teach.pytorch.bpr import BPRModel, bpr_gradients, bpr_loss, draw_negatives, fit_bpr
+from advrec_teach.pytorch.bpr import BPRModel, bpr_gradients, bpr_loss, fit_bpr
 from advrec_teach.pytorch.gan import (
     critic_loss,
     discriminator_loss,
@@ -17,10 +19,12 @@ from advrec_teach.pytorch.gan import (
     ring_data,
     sample,
 )
+from advrec_teach.pytorch.robustness import attack_vectors, ranking_loss, robustness_curve
 from advrec_teach.pytorch.tensors import generator, numpy, tensor, value_and_grad
 
 __all__ = [
     "BPRModel",
+    "attack_vectors",
     "bpr_gradients",
     "bpr_loss",
     "critic_loss",
@@ -28,6 +32,7 @@ __all__ = [
     "draw_negatives",
     "fgm_delta",
     "fgsm_delta",
+    "fit_adversarial",
     "fit_bpr",
     "fit_gan",
     "gaussian_data",
@@ -39,7 +44,9 @@ __all__ = [
     "pgd_delta",
     "project",
     "random_delta",
+    "ranking_loss",
     "ring_data",
+    "robustness_curve",
     "sample",
     "setup",
     "tensor",

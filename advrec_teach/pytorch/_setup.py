@@ -88,6 +88,9 @@ def setup(*, lesson: str | None = None, profile: str = "quick", seed: int = 0, d
     # Filling every new tensor with NaN finds reads of unset memory, which is a debugging aid, and costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
+    # Recent GPUs round the factors of a float32 product to 10 bits unless told otherwise; float32 means float32 here.
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
     threads = torch.get_num_threads()
     print(
         f"PyTorch {torch.__version__.split('+')[0]} on {chosen}, "

@@ -80,7 +80,7 @@ def fgsm_delta(loss_fn: Callable[[Any], torch.Tensor], x: Tensors, *, eps: float
     """
     eps = check_ball(eps, "linf")
     _, gradient = value_and_grad(loss_fn, x)
-    return _each(lambda g: eps * _direction(g, "linf"), gradient)
+    return _each(lambda g: _direction(g, "linf").mul_(eps), gradient)
 
 
 def fgm_delta(loss_fn: Callable[[Any], torch.Tensor], x: Tensors, *, eps: float) -> Any:
@@ -96,7 +96,7 @@ def fgm_delta(loss_fn: Callable[[Any], torch.Tensor], x: Tensors, *, eps: float)
     """
     eps = check_ball(eps, "l2")
     _, gradient = value_and_grad(loss_fn, x)
-    return _each(lambda g: eps * _direction(g, "l2"), gradient)
+    return _each(lambda g: _direction(g, "l2").mul_(eps), gradient)
 
 
 def random_delta(x: Tensors, *, eps: float, norm: str, generator: torch.Generator | None) -> Any:

@@ -6,8 +6,10 @@ The PyTorch track has the same names, with the same keyword arguments.
 # The quiet import comes first: whichever module imported TensorFlow before it would let the messages through.
 from advrec_teach.tensorflow import _quiet  # noqa: F401
 from advrec_teach.tensorflow._setup import setup
+from advrec_teach.tensorflow._training import draw_negatives
+from advrec_teach.tensorflow.adversarial import fit_adversarial
 from advrec_teach.tensorflow.attacks import fgm_delta, fgsm_delta, pgd_delta, project, random_delta
-from advrec_teach.tensorflow.bpr import BPRModel, bpr_gradients, bpr_loss, draw_negatives, fit_bpr
+from advrec_teach.tensorflow.bpr import BPRModel, bpr_gradients, bpr_loss, fit_bpr
 from advrec_teach.tensorflow.gan import (
     critic_loss,
     discriminator_loss,
@@ -19,10 +21,12 @@ from advrec_teach.tensorflow.gan import (
     ring_data,
     sample,
 )
+from advrec_teach.tensorflow.robustness import attack_vectors, ranking_loss, robustness_curve
 from advrec_teach.tensorflow.tensors import generator, numpy, tensor, value_and_grad
 
 __all__ = [
     "BPRModel",
+    "attack_vectors",
     "bpr_gradients",
     "bpr_loss",
     "critic_loss",
@@ -30,6 +34,7 @@ __all__ = [
     "draw_negatives",
     "fgm_delta",
     "fgsm_delta",
+    "fit_adversarial",
     "fit_bpr",
     "fit_gan",
     "gaussian_data",
@@ -41,7 +46,9 @@ __all__ = [
     "pgd_delta",
     "project",
     "random_delta",
+    "ranking_loss",
     "ring_data",
+    "robustness_curve",
     "sample",
     "setup",
     "tensor",

@@ -119,6 +119,8 @@ def setup(*, lesson: str | None = None, profile: str = "quick", seed: int = 0, d
     np.random.seed(seed)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+    # Recent GPUs round the factors of a float32 product to 10 bits unless told otherwise; float32 means float32 here.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     print(
         f"TensorFlow {tf.__version__} on {chosen}, "
         f"{threads} thread{'' if threads == 1 else 's'}, seed {seed}, profile {profile}"

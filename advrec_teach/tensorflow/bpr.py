@@ -1,6 +1,5 @@
 """Matrix factorisation trained with the BPR loss: model and training loop."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -8,11 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from advrec_teach.reference import PATIENCE, check_fit, check_sizes
+from advrec_teach.reference import check_fit, check_sizes
 from advrec_teach.tensorflow import _setup
-
-History = list[dict[str, float]]
-FULL = "has seen every item"
+from advrec_teach.tensorflow._training import History, fit, loop, update
 
 
 def bpr_loss(positive: tf.Tensor, negative: tf.Tensor) -> tf.Tensor:
@@ -100,93 +97,6 @@ def bpr_gradients(p_u: tf.Tensor, q_i: tf.Tensor, q_j: tf.Tensor) -> tuple[tf.Te
     return tf.reduce_mean(tf.nn.softplus(-margin)), slope * difference, dqi, -dqi
 
 
-def draw_negatives(users: tf.Tensor, seen: tf.Tensor, *, generator: tf.random.Generator | None = None) -> tf.Tensor:
-    """Draw for each entry of ``users`` one item uniformly from those that the user has not seen.
-
-    Parameters
-    ----------
-    users
-        User ids, int64, shape [n].
-    seen
-        Boolean table, shape [n_users, n_items]: True where the user has the item in the training set.
-    generator
-        Source of the random numbers; None takes TensorFlow's own.
-
-    Returns
-    -------
-    tf.Tensor
-        Item ids, int64, shape [n].
-
-    Raises
-    ------
-    ValueError
-        If one of the users has seen every item (inside a ``tf.function``: InvalidArgumentError).
-    """
-    if generator is None:
-        seed = tf.random.uniform((), maxval=tf.int32.max, dtype=tf.int32)
-    else:
-        seed = generator.uniform((), maxval=tf.int32.max, dtype=tf.int32)
-    try:
-        return _draw(tf.cast(users, tf.int64), tf.convert_to_tensor(seen), seed)
-    except tf.errors.InvalidArgumentError as error:
-        if FULL not in error.message:
-            raise
-        raise ValueError(f"A user {FULL}, so no negative can be drawn.") from None
-
-
-@tf.function(autograph=False, reduce_retracing=True)
-def _draw(users: tf.Tensor, seen: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Draw items, then draw again for as long as some are seen, fewer each time."""
-    n_items = tf.shape(seen, out_type=tf.int64)[1]
-    table, first = tf.reshape(seen, [-1]), users * n_items
-
-    def draw(n: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
-        return tf.random.stateless_uniform([n], tf.stack([seed, k]), maxval=n_items, dtype=tf.int64)
-
-    def redraw(items: tf.Tensor, again: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        fresh = draw(tf.shape(again)[0], k)
-        items = tf.tensor_scatter_nd_update(items, again, fresh)
-        still = tf.where(tf.gather(table, tf.gather_nd(first, again) + fresh))[:, 0]
-        return items, tf.gather(again, still), k + 1
-
-    items = draw(tf.shape(users)[0], tf.constant(0))
-    again = tf.where(tf.gather(table, first + items))
-    loop = (items, again, tf.constant(1))
-    shapes = (items.shape, tf.TensorShape([None, 1]), tf.TensorShape([]))
-    patience = tf.cast(PATIENCE * n_items, tf.int32)
-    items, again, _ = tf.while_loop(
-        lambda i, a, k: (tf.shape(a)[0] > 0) & (k <= patience), redraw, loop, shape_invariants=shapes
-    )
-    with tf.control_dependencies([tf.debugging.Assert(tf.shape(again)[0] == 0, [FULL])]):
-        return tf.identity(items)
-
-
-def _start(optimizer: str, table: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Return the state of the optimiser before its first step."""
-    if optimizer == "sgd":
-        return ()
-    # Above zero by less than float32 can show beside any square, so that a slope of zero is not divided by zero.
-    squares = tf.fill(table.shape, tf.constant(1e-20, table.dtype))
-    return (squares,) if optimizer == "adagrad" else (squares, tf.zeros_like(table), tf.zeros((), table.dtype))
-
-
-def _update(
-    optimizer: str, table: tf.Tensor, gradient: tf.Tensor, state: tuple[tf.Tensor, ...], rate: tf.Tensor
-) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-    """Return the table and the state after one step of the optimiser, with the constants of its paper."""
-    if optimizer == "sgd":
-        return table - rate * gradient, state
-    if optimizer == "adagrad":
-        squares = state[0] + gradient * gradient
-        return table - rate * gradient * tf.math.rsqrt(squares), (squares,)
-    squares, mean, step = state
-    step = step + 1
-    mean = mean + 0.1 * (gradient - mean)
-    squares = 0.999 * squares + 0.001 * gradient * gradient
-    root = tf.sqrt(squares / (1 - 0.999**step)) + 1e-8
-    return table - rate / (1 - 0.9**step) * mean / root, (squares, mean, step)
-
-
 def _epoch(
     optimizer: str,
     dtype: tf.DType,
@@ -196,23 +106,18 @@ def _epoch(
     rate: tf.Tensor,
     regularisation: tf.Tensor,
 ) -> tuple[tf.Tensor, tuple, tf.Tensor]:
-    """Run through all batches; one row of ``batches`` holds users, items and negatives, each a third."""
-    n_batches = tf.shape(batches)[0]
+    """Run through all batches with steps on the BPR loss."""
 
-    def step(k: tf.Tensor, table: tf.Tensor, state: tuple, total: tf.Tensor) -> tuple:
-        rows = batches[k]
+    def step(k: tf.Tensor, rows: tf.Tensor, table: tf.Tensor, state: tuple) -> tuple:
         vectors = tf.cast(tf.gather(table, rows), dtype)
         p, qi, qj = tf.split(vectors, 3)
         loss, dp, dqi, dqj = bpr_gradients(p, qi, qj)
         weight = tf.cast(2 * regularisation, dtype) / tf.cast(tf.shape(p)[0], dtype)
         slopes = tf.cast(tf.concat((dp, dqi, dqj), 0) + weight * vectors, table.dtype)
         gradient = tf.math.unsorted_segment_sum(slopes, rows, table.shape[0])
-        table, state = _update(optimizer, table, gradient, state, rate)
-        return k + 1, table, state, total + tf.cast(loss, tf.float32)
+        return *update(optimizer, table, gradient, state, rate), loss[None]
 
-    start = (tf.constant(0), table, state, tf.constant(0.0))
-    _, table, state, total = tf.while_loop(lambda k, *_: k < n_batches, step, start)
-    return table, state, total / tf.cast(n_batches, tf.float32)
+    return loop(step, table, state, batches, 1)
 
 
 _plain = tf.function(_epoch, autograph=False)
@@ -284,31 +189,15 @@ def fit_bpr(
     check_fit(epochs, learning_rate, regularisation, batch_size, optimizer, precision, train)
     run = _plain if compile is False else _xla
     dtype = tf.bfloat16 if precision == "bfloat16" else tf.float32
-    n_users, n = model.user_vectors.shape[0], len(train.users)
-    n_batches = -(-n // batch_size)
-    size = -(-n // n_batches)
-    history: History = []
-    with tf.device(_setup.device()):
-        random = tf.random.Generator.from_seed(seed)
-        users, items = (tf.constant(v, tf.int64) for v in (train.users, train.items))
-        seen = tf.constant(train.table())
-        table = tf.concat((model.user_vectors, model.item_vectors), 0)
-        state = _start(optimizer, table)
-        rate, weight = tf.constant(learning_rate, tf.float32), tf.constant(regularisation, tf.float32)
-        for epoch in range(1, epochs + 1):
-            start = time.perf_counter()
-            shuffle = random.uniform((2,), maxval=tf.int32.max, dtype=tf.int32)
-            order = tf.random.experimental.stateless_shuffle(tf.range(n), shuffle)
-            order = tf.concat((order, order[: n_batches * size - n]), 0)
-            u, i = tf.gather(users, order), tf.gather(items, order)
-            j = draw_negatives(u, seen, generator=random)
-            batches = tf.reshape(tf.stack((u, i + n_users, j + n_users)), (3, n_batches, size))
-            batches = tf.reshape(tf.transpose(batches, (1, 0, 2)), (n_batches, 3 * size))
-            table, state, loss = run(optimizer, dtype, table, state, batches, rate, weight)
-            model.user_vectors.assign(table[:n_users])
-            model.item_vectors.assign(table[n_users:])
-            record = {"epoch": epoch, "loss": float(loss), "seconds": time.perf_counter() - start}
-            history.append(record)
-            if callback is not None and callback(model, record) is True:
-                break
-    return history
+    rate, decay = tf.constant(learning_rate, tf.float32), tf.constant(regularisation, tf.float32)
+    return fit(
+        model,
+        train,
+        lambda table, state, batches, *_: run(optimizer, dtype, table, state, batches, rate, decay),
+        names=("loss",),
+        optimizer=optimizer,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        callback=callback,
+    )

@@ -17,7 +17,7 @@ from benchmarks import report
 from benchmarks.sides import HERE, Side, interleave, ours
 from benchmarks.tables import Verdict, against_fastest, markdown, ratio, seconds
 
-OURS = {"ours (PyTorch)": "ours_bpr_pytorch.py", "ours (TensorFlow)": "ours_bpr_tensorflow.py"}
+OURS = {"ours (PyTorch)": "pytorch", "ours (TensorFlow)": "tensorflow"}
 COMPILED = ("implicit", "cornac")
 FRAMEWORKS = ("lenskit", "recbole")
 DIM = 64
@@ -39,13 +39,14 @@ def split() -> Any:
 
 
 def write_inputs(path: Path, parts: Any) -> None:
-    """Write the training pairs, and those that are known when the test item is predicted."""
+    """Write the training pairs, those that are known when the test item is predicted, and the test items."""
     np.savez(
         path,
         train_users=parts.train.users,
         train_items=parts.train.items,
         known_users=parts.known.users,
         known_items=parts.known.items,
+        test=parts.test,
         n_users=parts.train.n_users,
         n_items=parts.train.n_items,
     )
@@ -55,7 +56,7 @@ def start(name: str, threads: int | None = None) -> Side:
     """Start a side, with the threads that suit it best unless told otherwise."""
     threads = threads or read_settings()[name]["threads"]
     if name in OURS:
-        return ours(name, OURS[name], threads=threads)
+        return ours(name, "ours_bpr.py", threads=threads, environment={"ADVREC_TRACK": OURS[name]})
     known = peers_module.read()
     peers_module.ensure(known[name])
     return Side(name, known[name].python, "bpr_peers.py", threads=threads)

@@ -164,7 +164,7 @@ def test_training_equals_the_frameworks_own(advrec, ops, track, monkeypatch, opt
     # The same negative for a user at every draw: the triples then do not depend on the order of the epoch.
     unseen = np.array([np.flatnonzero(~row)[-1] for row in train.table()])
     triples = train.users, train.items, unseen[train.users]
-    module = importlib.import_module(f"advrec_teach.{track}.bpr")
+    module = importlib.import_module(f"advrec_teach.{track}._training")
     table = advrec.tensor(unseen)
     monkeypatch.setattr(module, "draw_negatives", lambda users, seen, generator: ops.take(table, users))
     settings = {"learning_rate": 0.05, "regularisation": regularisation, "optimizer": optimizer}
@@ -183,7 +183,7 @@ def test_training_equals_the_frameworks_own(advrec, ops, track, monkeypatch, opt
 def test_the_first_step_equals_the_reference(advrec, ops, track, monkeypatch):
     train = interactions()
     unseen = np.array([np.flatnonzero(~row)[0] for row in train.table()])
-    module = importlib.import_module(f"advrec_teach.{track}.bpr")
+    module = importlib.import_module(f"advrec_teach.{track}._training")
     table = advrec.tensor(unseen)
     monkeypatch.setattr(module, "draw_negatives", lambda users, seen, generator: ops.take(table, users))
     model = advrec.BPRModel(30, 40, dim=8, seed=1)
@@ -205,7 +205,7 @@ def test_the_first_step_equals_the_reference(advrec, ops, track, monkeypatch):
 def test_an_epoch_visits_every_interaction(advrec, track, monkeypatch, batch_size):
     train = interactions(n_users=12, n_items=15)
     n = len(train)
-    module = importlib.import_module(f"advrec_teach.{track}.bpr")
+    module = importlib.import_module(f"advrec_teach.{track}._training")
     draw, visited = module.draw_negatives, []
 
     def watch(users, seen, *, generator):

@@ -155,7 +155,7 @@ def test_attacks_stay_on_their_device(meta):
 @pytest.mark.pytorch
 def test_model_and_training_step_stay_on_their_device(meta):
     from advrec_teach import pytorch as advrec
-    from advrec_teach.pytorch import bpr
+    from advrec_teach.pytorch import _training, adversarial
 
     model = advrec.BPRModel(8, 10, dim=4)
     users, items = advrec.tensor([0, 1]), advrec.tensor([2, 3])
@@ -167,9 +167,30 @@ def test_model_and_training_step_stay_on_their_device(meta):
     rows = meta.cat((users, items + 8, items + 8))
     for optimizer in ("sgd", "adagrad", "adam"):
         for dtype in (meta.float32, meta.bfloat16):
-            trainer = bpr._Trainer(table, 2, optimizer=optimizer, rate=0.1, regularisation=0.1, dtype=dtype)
+            settings = {"optimizer": optimizer, "rate": 0.1, "regularisation": 0.1, "dtype": dtype}
+            trainers = [_training.Trainer(table, 2, **settings)]
+            for direction in ("fgm", "random"):
+                attacked = {"adv_weight": 1.0, "direction": direction, "moved": (slice(None, 8), slice(8, None))}
+                trainers.append(adversarial.AdversarialTrainer(table, 2, generator=None, **attacked, **settings))
             with meta.no_grad():
-                assert trainer.step(rows).device.type == "meta"
+                for trainer in trainers:
+                    assert all(loss.device.type == "meta" for loss in trainer.step(rows))
+    loss_fn = advrec.ranking_loss(users, items, items)
+    for method in ("fgsm", "fgm", "pgd"):
+        for t in advrec.attack_vectors(model, loss_fn, method=method, eps=0.5, steps=2):
+            assert t.device.type == "meta"
+
+
+@pytest.mark.pytorch
+def test_the_sequential_model_stays_on_its_device(meta):
+    from advrec_teach import pytorch as advrec
+
+    model = advrec.SequentialModel(10, dim=4, length=3)
+    ids = advrec.tensor([[1, 2, 3], [4, 5, 10]])
+    vectors = model.embed(ids)
+    loss = advrec.sequential_loss(model.logits(vectors), ids)
+    for t in (vectors, model.states(vectors), model.scores_from(vectors, ids), model(ids), loss):
+        assert t.device.type == "meta"
 
 
 @pytest.mark.pytorch
@@ -190,12 +211,17 @@ def test_every_tensor_is_made_on_a_named_device():
                 made.append((function.__name__, kwargs.get("device")))
             return function(*args, **kwargs)
 
+    sequential = advrec.SequentialModel(10, dim=4, length=3)  # a layer makes its weights, then moves them
     with Watch():
         torch.zeros(1)
         assert made.pop() == ("zeros", None)
         model = advrec.BPRModel(8, 10, dim=4)
         for optimizer in ("sgd", "adagrad", "adam"):
-            advrec.fit_bpr(model, interactions(), epochs=2, optimizer=optimizer, batch_size=7, regularisation=0.1)
+            settings = {"epochs": 2, "optimizer": optimizer, "batch_size": 7, "regularisation": 0.1}
+            advrec.fit_bpr(model, interactions(), **settings)
+            for direction in ("fgm", "random"):
+                advrec.fit_adversarial(model, interactions(), eps=0.5, direction=direction, **settings)
+        advrec.fit_sequential(sequential, [[1, 2, 3], [4, 5, 10]], epochs=1, dropout=0.1, eps=0.1)
         for norm in NORMS:
             settings = {"eps": 0.1, "step": 0.1, "steps": 1, "norm": norm}
             advrec.pgd_delta(torch.sum, model.user_vectors, generator=advrec.generator(0), **settings)
@@ -260,7 +286,24 @@ PLACEMENT = """
                 model, train, epochs=2, batch_size=7, optimizer=optimizer, compile=compile, precision="bfloat16"
             )
             assert len(history) == 2
+        for direction in ("fgm", "random"):
+            advrec.fit_adversarial(model, train, epochs=2, eps=0.5, direction=direction, batch_size=7, compile=compile)
     here(model.user_vectors.value)
+    ids = [advrec.tensor(v) for v in (train.users, train.items, (train.items + 5) % 10)]
+    loss_fn = advrec.ranking_loss(*ids)
+    for method in ("random", "fgsm", "fgm", "pgd"):
+        for moved in advrec.attack_vectors(model, loss_fn, method=method, eps=0.5, steps=2):
+            here(moved)
+    sequential, ids = advrec.SequentialModel(10, dim=4, length=3), advrec.tensor([[1, 2, 3], [4, 5, 10]])
+    here(sequential.score_all([[1, 2, 10]]))
+    with tf.device("cpu:1"):
+        vectors = sequential.embed(ids)
+        here(sequential.scores_from(vectors, ids))
+        here(advrec.sequential_loss(sequential.logits(vectors), ids))
+    for compile in (True, False):
+        advrec.fit_sequential(sequential, advrec.numpy(ids), epochs=1, eps=0.1, compile=compile)
+    for variable in sequential.variables:
+        here(variable.value)
     print("every tensor on its device")
 """
 

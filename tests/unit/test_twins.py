@@ -79,8 +79,20 @@ def test_signatures_are_equal():
 
 def test_settings_of_attacks_and_training_are_keyword_only():
     found = read("pytorch")["found"]
-    positional = {"loss_fn", "x", "delta", "model", "train", "generator", "discriminator", "sample_real"}
-    for name in ("fgsm_delta", "fgm_delta", "pgd_delta", "random_delta", "project", "fit_bpr", "fit_gan", "setup"):
+    positional = {"loss_fn", "x", "delta", "model", "train", "measure", "generator", "discriminator", "sample_real"}
+    for name in (
+        "fgsm_delta",
+        "fgm_delta",
+        "pgd_delta",
+        "random_delta",
+        "project",
+        "fit_bpr",
+        "fit_adversarial",
+        "attack_vectors",
+        "robustness_curve",
+        "fit_gan",
+        "setup",
+    ):
         for parameter, kind, _ in found[name]["parameters"]:
             assert kind == "KEYWORD_ONLY" or parameter in positional, f"{name}({parameter}) may be given by place"
 
