@@ -20,10 +20,12 @@ from advrec_teach.pytorch.gan import (
     sample,
 )
 from advrec_teach.pytorch.robustness import attack_vectors, ranking_loss, robustness_curve
+from advrec_teach.pytorch.sequential import SequentialModel, fit_sequential, sequential_loss
 from advrec_teach.pytorch.tensors import generator, numpy, tensor, value_and_grad
 
 __all__ = [
     "BPRModel",
+    "SequentialModel",
     "attack_vectors",
     "bpr_gradients",
     "bpr_loss",
@@ -35,6 +37,7 @@ __all__ = [
     "fit_adversarial",
     "fit_bpr",
     "fit_gan",
+    "fit_sequential",
     "gaussian_data",
     "generator",
     "generator_loss",
@@ -48,6 +51,7 @@ __all__ = [
     "ring_data",
     "robustness_curve",
     "sample",
+    "sequential_loss",
     "setup",
     "tensor",
     "value_and_grad",

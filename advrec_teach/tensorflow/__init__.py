@@ -22,10 +22,12 @@ from advrec_teach.tensorflow.gan import (
     sample,
 )
 from advrec_teach.tensorflow.robustness import attack_vectors, ranking_loss, robustness_curve
+from advrec_teach.tensorflow.sequential import SequentialModel, fit_sequential, sequential_loss
 from advrec_teach.tensorflow.tensors import generator, numpy, tensor, value_and_grad
 
 __all__ = [
     "BPRModel",
+    "SequentialModel",
     "attack_vectors",
     "bpr_gradients",
     "bpr_loss",
@@ -37,6 +39,7 @@ __all__ = [
     "fit_adversarial",
     "fit_bpr",
     "fit_gan",
+    "fit_sequential",
     "gaussian_data",
     "generator",
     "generator_loss",
@@ -50,6 +53,7 @@ __all__ = [
     "ring_data",
     "robustness_curve",
     "sample",
+    "sequential_loss",
     "setup",
     "tensor",
     "value_and_grad",

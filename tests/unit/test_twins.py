@@ -79,7 +79,18 @@ def test_signatures_are_equal():
 
 def test_settings_of_attacks_and_training_are_keyword_only():
     found = read("pytorch")["found"]
-    positional = {"loss_fn", "x", "delta", "model", "train", "measure", "generator", "discriminator", "sample_real"}
+    positional = {
+        "loss_fn",
+        "x",
+        "delta",
+        "model",
+        "train",
+        "measure",
+        "generator",
+        "discriminator",
+        "sample_real",
+        "sequences",
+    }
     for name in (
         "fgsm_delta",
         "fgm_delta",
@@ -91,6 +102,7 @@ def test_settings_of_attacks_and_training_are_keyword_only():
         "attack_vectors",
         "robustness_curve",
         "fit_gan",
+        "fit_sequential",
         "setup",
     ):
         for parameter, kind, _ in found[name]["parameters"]:
