@@ -705,7 +705,7 @@ claim(
 #     subGraphTitleMargin: {top: 2, bottom: 14}
 # ---
 # flowchart TB
-#   accTitle: The map of the course: 23 lessons in five parts; lessons 00, 01, 02 and 08 are ready
+#   accTitle: The map of the course: 23 lessons in five parts; each is ready or planned
 #   subgraph A["A · Start"]
 #     L00["00 Start here"]:::ready
 #     L01["01 Recommend and measure"]:::ready
@@ -720,10 +720,10 @@ claim(
 #   end
 #   subgraph C["C · Attack and defend embeddings"]
 #     L08["08 FGSM"]:::ready
-#     L09["09 PGD"]:::planned
-#     L10["10 Adversarial training"]:::planned
+#     L09["09 PGD"]:::ready
+#     L10["10 Adversarial training"]:::ready
 #     L11["11 Better defences"]:::planned
-#     L12["12 Poisoning"]:::planned
+#     L12["12 Poisoning"]:::ready
 #     L13["13 Multimodal"]:::planned
 #   end
 #   subgraph D["D · Language models"]

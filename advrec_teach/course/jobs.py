@@ -225,8 +225,13 @@ def kernel_environment(threads: int, *, record: bool = False, strict: bool = Tru
 
 
 def threads_environment(threads: int) -> dict[str, str]:
-    """Return the variables that hold a kernel to so many threads."""
-    return {**dict.fromkeys(_THREADS, str(max(1, threads))), "TF_NUM_INTEROP_THREADS": "1"}
+    """Return the variables that hold a kernel to so many threads, and let threads that wait sleep.
+
+    Where other programs want the cores too, PyTorch's threads otherwise spin while they wait for one that was put
+    aside, and a small operation takes ten times as long.
+    """
+    held = dict.fromkeys(_THREADS, str(max(1, threads)))
+    return {**held, "TF_NUM_INTEROP_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> str:

@@ -50,7 +50,8 @@ def lab(root: Path, lesson: str | None, track: str, extra: Sequence[str] = ()) -
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={home}", *_OFFLINE]
     if lesson is not None:
         command.append(f"--LabApp.default_url=/lab/tree/{_notebook(home, lesson, track)}")
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
+    # A framework whose waiting threads spin is slowed many times by a browser that wants a core.
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_WAIT_POLICY": "PASSIVE", **os.environ}
     server = subprocess.Popen([*command, *extra], env=environment)
     while True:
         try:

@@ -81,10 +81,11 @@ class FunctionExercise(Exercise):
     tolerance
         Largest allowed difference, relative to 1 + the reference's magnitude: float32 against float64.
     differentiate
-        Names of the inputs with respect to which the result, one number, must have the reference's gradient.
+        Names of the inputs with respect to which the result must have the reference's gradient. The result is
+        one number, or several, each of which is differentiated with respect to the inputs that it depends on.
     traced
         In TensorFlow the function must give the same inside ``tf.function``, where the first dimension of
-        these inputs is not known.
+        these inputs is not known. Inputs that are no arrays are passed as they are.
     """
 
     def __init__(
@@ -138,27 +139,31 @@ class FunctionExercise(Exercise):
 
         advrec = tracks.module()
         cases = self._cases()
+        truths = [_truth(self.reference(**_numpy_inputs(case))) for case in cases]
         results: list[Any] = []
         side_effect: str | None = None
-        for case in cases:
+        for case, truth in zip(cases, truths, strict=True):
             try:
                 built = {name: _build(value, advrec) for name, value in case.items()}
                 watched = _snapshot(case, built, advrec)
                 result = self._call(answer, built)
                 if result is None or result is Ellipsis:
                     return self._wrong("your function returned nothing: is `return` missing?")
-                results.append(_to_numpy(result, advrec))
+                results.append(_to_numpy(result, advrec, several=isinstance(truth, tuple)))
                 side_effect = side_effect or _changed(watched, _snapshot(case, built, advrec))
             except NotImplementedError:
                 return self._not_attempted()
             except Exception as error:
                 return self._wrong(_explain(error, answer))
 
-        truths = [_truth(self.reference(**_numpy_inputs(case))) for case in cases]
         fault = self._first_difference(cases, results, truths)
         if fault:
             return self._named(cases, results) or self._wrong(fault)
-        late = side_effect or self._gradient_fault(answer, cases, advrec) or self._traced_fault(answer, cases, truths)
+        late = (
+            side_effect
+            or self._gradient_fault(answer, cases, truths, advrec)
+            or self._traced_fault(answer, cases, truths)
+        )
         if late:
             return self._wrong(late)
         return Verdict(CORRECT, f"{self.title}. From here on the notebook uses your function.")
@@ -171,22 +176,45 @@ class FunctionExercise(Exercise):
         positional = [value for name, value in built.items() if name not in self.keywords]
         return answer(*positional, **{name: built[name] for name in self.keywords if name in built})
 
-    def _gradient_fault(self, answer: Callable[..., Any], cases: list[dict], advrec: ModuleType) -> str | None:
+    def _call_with(
+        self, answer: Callable[..., Any], built: dict[str, Any], names: tuple[str, ...]
+    ) -> Callable[..., Any]:
+        """Return the call as a function of the inputs ``names`` alone, by position."""
+        return lambda *values: self._call(answer, built | dict(zip(names, values, strict=True)))
+
+    def _gradient_fault(
+        self, answer: Callable[..., Any], cases: list[dict], truths: list[Any], advrec: ModuleType
+    ) -> str | None:
         """Say where the gradient of a right value differs from the reference's."""
-        cut = "Something on the way, such as float(), NumPy, detach or stop_gradient, cuts it off from the inputs."
-        for case in cases if self.differentiate else []:
-            built = {name: _build(value, advrec) for name, value in case.items()}
-            for name in self.differentiate:
-                try:
-                    _, found = advrec.value_and_grad(
-                        lambda x, name=name, built=built: self._call(answer, built | {name: x}), built[name]
-                    )
-                except Exception:  # the value itself could be computed, so it is the recording that failed
-                    return f"the value is right, but no gradient reaches {name}. {cut}"
-                truth = _numerical_gradient(self.reference, _numpy_inputs(case), name)
-                if fault := _difference(_to_numpy(found, advrec), truth, 10 * self.tolerance):
-                    wrong = fault.replace("the result", f"the gradient with respect to {name}")
-                    return f"the value is right, but its gradient is not: {wrong} {cut}"
+        for case, truth in zip(cases, truths, strict=True) if self.differentiate else ():
+            parts = range(len(truth)) if isinstance(truth, tuple) else (None,)
+            for part in parts:
+                for name in self.differentiate:
+                    if fault := self._slope_fault(answer, case, name, part, advrec):
+                        return fault
+        return None
+
+    def _slope_fault(
+        self, answer: Callable[..., Any], case: dict, name: str, part: int | None, advrec: ModuleType
+    ) -> str | None:
+        """Compare one gradient: of the returned value number ``part``, or of the only one, with respect to ``name``."""
+
+        def chosen(values: Any) -> Any:
+            return values if part is None else values[part]
+
+        truth = _numerical_gradient(lambda **inputs: chosen(self.reference(**inputs)), _numpy_inputs(case), name)
+        if part is not None and not truth.any():
+            return None  # this value does not depend on this input
+        whose = "" if part is None else f"of returned value {part + 1} "
+        cut = "Something on the way, such as .item(), float(), NumPy, detach or stop_gradient, cuts it off."
+        built = {key: _build(value, advrec) for key, value in case.items()}
+        try:
+            _, found = advrec.value_and_grad(lambda x: chosen(self._call(answer, built | {name: x})), built[name])
+        except Exception:  # the value itself could be computed, so it is the recording that failed
+            return f"the value is right, but no gradient {whose}reaches {name}. {cut}"
+        if fault := _difference(_to_numpy(found, advrec), truth, 10 * self.tolerance):
+            wrong = fault.replace("the result", f"the gradient {whose}with respect to {name}")
+            return f"the value is right, but its gradient is not: {wrong} {cut}"
         return None
 
     def _traced_fault(self, answer: Callable[..., Any], cases: list[dict], truths: list[Any]) -> str | None:
@@ -198,13 +226,17 @@ class FunctionExercise(Exercise):
         advrec = tracks.module()
         for case, truth in zip(cases, truths, strict=True):
             built = {name: _build(value, advrec) for name, value in case.items()}
+            tensors = {name: value for name, value in built.items() if tf.is_tensor(value)}
             signature = [
                 tf.TensorSpec([None, *value.shape[1:]] if name in self.traced else value.shape, value.dtype)
-                for name, value in built.items()
+                for name, value in tensors.items()
             ]
+
+            call = self._call_with(answer, built, tuple(tensors))
             try:
-                graph = tf.function(lambda *values: answer(*values), input_signature=signature)
-                result = _to_numpy(graph(*built.values()), advrec)
+                # Traced before it is called: a call that traces would warn, as every case traces its own.
+                graph = tf.function(call, input_signature=signature).get_concrete_function()
+                result = _to_numpy(graph(*tensors.values()), advrec, several=isinstance(truth, tuple))
                 fault = _difference(result, truth, self.tolerance)
             except Exception as error:
                 last = [line.strip() for line in str(error).splitlines() if line.strip()][-1:]
@@ -300,10 +332,19 @@ def _truth(value: Any) -> Any:
     return tuple(np.asarray(part) for part in value) if isinstance(value, tuple) else np.asarray(value)
 
 
-def _to_numpy(value: Any, advrec: ModuleType) -> Any:
-    if isinstance(value, tuple | list) and not all(isinstance(part, int | float) for part in value):
-        return tuple(_to_numpy(part, advrec) for part in value)
+def _to_numpy(value: Any, advrec: ModuleType, *, several: bool = False) -> Any:
+    """Return arrays; a list of plain numbers is one array, unless ``several`` values are expected."""
+    if isinstance(value, tuple | list):
+        if several or not all(_is_number(part) for part in value):
+            return tuple(_to_numpy(part, advrec) for part in value)
+        return np.asarray([_to_numpy(part, advrec) for part in value])
     return np.asarray(advrec.numpy(value) if hasattr(value, "dtype") else value)
+
+
+def _is_number(value: Any) -> bool:
+    """Say whether this is one number: Python's, NumPy's or a tensor's without axes."""
+    shape = getattr(value, "shape", None)
+    return isinstance(value, int | float) or (shape is not None and tuple(shape) == ())
 
 
 def _snapshot(case: dict[str, Any], built: dict[str, Any], advrec: ModuleType) -> dict[str, list[np.ndarray]]:
@@ -331,7 +372,10 @@ def _difference(result: Any, truth: Any, tolerance: float) -> str | None:
     """Return what differs, in words, or None where nothing does."""
     if isinstance(truth, tuple):
         if not isinstance(result, tuple) or len(result) != len(truth):
-            got = f"{len(result)} values" if isinstance(result, tuple) else "one value"
+            if isinstance(result, tuple):
+                got = f"{len(result)} values"
+            else:
+                got = _kind(result.item()) if result.dtype.kind == "O" else "one value"
             return f"the function should return {len(truth)} values, it returned {got}."
         for number, (part, whole) in enumerate(zip(result, truth, strict=True), start=1):
             if fault := _difference(part, whole, tolerance):

@@ -9,8 +9,9 @@ from advrec_teach import reference_gan
 from advrec_teach.exercises.choices import ChoiceExercise
 from advrec_teach.exercises.functions import FunctionExercise, Misconception
 
-# A logit that a confident discriminator can give, and a plain logarithm in float32 cannot stand.
-FAR = 200.0
+# Logits that a confident discriminator can give. At the first, float32 rounds sigmoid to 1; at the second, exp
+# overflows as well.
+SURE, FAR = 30.0, 200.0
 
 
 def _sigmoid(s):
@@ -21,27 +22,139 @@ def _softplus(s):
     return np.logaddexp(0, s)
 
 
+def _probability(s):
+    """Return sigmoid in float32, as a program that computes it first would get it."""
+    return np.float32(1) / (np.float32(1) + np.exp(-np.float32(s)))
+
+
+def _inside(constant):
+    """Return -log D and -log(1 - D) with a small constant added inside the logarithm."""
+    small = np.float32(constant)
+    return (
+        lambda s: -np.log(_probability(s) + small).mean(),
+        lambda s: -np.log(np.float32(1) - _probability(s) + small).mean(),
+    )
+
+
+def _clipped(constant):
+    """Return -log D and -log(1 - D) of a probability that is clipped to [constant, 1 - constant]."""
+    low, high = np.float32(constant), np.float32(1) - np.float32(constant)
+    return (
+        lambda s: -np.log(np.clip(_probability(s), low, high)).mean(),
+        lambda s: -np.log(np.float32(1) - np.clip(_probability(s), low, high)).mean(),
+    )
+
+
+def _bounded():
+    """Return -log D and -log(1 - D) with logarithms that stop at -100, as PyTorch's cross-entropy has them."""
+    return (
+        lambda s: np.minimum(-np.log(_probability(s)), 100).mean(),
+        lambda s: np.minimum(-np.log(np.float32(1) - _probability(s)), 100).mean(),
+    )
+
+
+def _plain():
+    """Return -log D and -log(1 - D) by way of D."""
+    return lambda s: -np.log(_probability(s)).mean(), lambda s: -np.log(np.float32(1) - _probability(s)).mean()
+
+
+def _by_exp():
+    """Return -log D and -log(1 - D) with the exponential written out."""
+    one = np.float32(1)
+    return (
+        lambda s: np.log(one + np.exp(-np.float32(s))).mean(),
+        lambda s: np.log(one + np.exp(np.float32(s))).mean(),
+    )
+
+
+# Programs that stay finite by a trick, and what a learner should know about each. The value at which the loss
+# stops rising follows from the constant.
+TRICKS = (
+    *(
+        (
+            f"{constant:g} inside the logarithm",
+            _inside(constant),
+            f"you add {constant:g} inside the logarithm. The loss stays finite, but the worst sample of all costs "
+            f"{-np.log(constant):.1f}, whatever its logit, and its slope is gone: nothing is learned from it.",
+        )
+        for constant in (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)
+    ),
+    *(
+        (
+            f"probability clipped at {constant:g}",
+            _clipped(constant),
+            f"you clip the probability at {constant:g}, or hand probabilities to a cross-entropy that does so. The "
+            "loss stays finite, but beyond the clip it is flat: the samples that are most wrong have no gradient.",
+        )
+        for constant in (1e-5, 1e-6, 1e-7)
+    ),
+    (
+        "cross-entropy on probabilities",
+        _bounded(),
+        "your logarithm stops at -100, as that of a binary cross-entropy on *probabilities* does. The cross-entropy "
+        "that takes logits needs no such stop.",
+    ),
+    (
+        "exponential written out",
+        _by_exp(),
+        "the formulas are right, and log(1 + exp(s)) never rounds a probability. But exp(200) is larger than any "
+        "float32, so the result is infinite. Your framework has this very function in a form that does not overflow: "
+        "see the section above.",
+    ),
+)
+
+
 # --- 02.1: the tutorial's pair of losses
 
 
 def _pair_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Return logits of a discriminator that guesses, of one that is right, and of one that is far too sure."""
+    """Return logits of a discriminator that guesses, of one that is right, and of two that are far too sure."""
     near = {"real_logits": rng.normal(size=(6, 1)), "fake_logits": rng.normal(size=(6, 1))}
     right = {"real_logits": 2 + rng.normal(size=(5, 1)), "fake_logits": -1 + rng.normal(size=(5, 1))}
-    far = {"real_logits": np.array([[0.5], [-FAR]]), "fake_logits": np.array([[-FAR], [FAR]])}
-    return [near, right, far]
+    sure, far = ({"real_logits": np.array([[0.5], [-s]]), "fake_logits": np.array([[-s], [s]])} for s in (SURE, FAR))
+    return [near, right, sure, far]
+
+
+def _own(real_logits, fake_logits):
+    return reference_gan.discriminator_loss(real_logits, fake_logits)
 
 
 def _pair(real_logits, fake_logits):
-    return (
-        reference_gan.discriminator_loss(real_logits, fake_logits),
-        reference_gan.generator_loss(fake_logits),
+    return _own(real_logits, fake_logits), reference_gan.generator_loss(fake_logits)
+
+
+def _pair_but(discriminator=None, generator=None):
+    """Return the right pair with one or both of its losses replaced; each gets both kinds of logits."""
+
+    def answer(real_logits, fake_logits):
+        own, other = _pair(real_logits, fake_logits)
+        return (
+            discriminator(real_logits, fake_logits) if discriminator else own,
+            generator(real_logits, fake_logits) if generator else other,
+        )
+
+    return answer
+
+
+def _pair_from(parts):
+    """Return the pair with these forms of -log D and -log(1 - D)."""
+    minus_log, minus_log_of_rest = parts
+    return lambda real_logits, fake_logits: (
+        minus_log(real_logits) + minus_log_of_rest(fake_logits),
+        minus_log(fake_logits),
     )
 
 
-def _pair_of_tutorial(real_logits, fake_logits):
-    d_real, d_fake = _sigmoid(real_logits), _sigmoid(fake_logits)
-    return d_real.mean() + d_fake.mean(), -d_fake.mean()
+def _tutorials_own(real_logits, fake_logits):
+    return _sigmoid(real_logits).mean() + _sigmoid(fake_logits).mean()
+
+
+def _tutorials_other(real_logits, fake_logits):
+    return -_sigmoid(fake_logits).mean()
+
+
+def _difference_of_probabilities(real_logits, fake_logits):
+    return _sigmoid(fake_logits).mean() - _sigmoid(real_logits).mean()
 
 
 def _pair_of_course(advrec: ModuleType):
@@ -51,19 +164,16 @@ def _pair_of_course(advrec: ModuleType):
     return gan_losses
 
 
-def _pair_plain(real_logits, fake_logits):
-    """Return the right formulas with plain logarithms, in the precision of a learner's tensors."""
-    with np.errstate(divide="ignore", over="ignore"):
-        real, fake = (1 / (1 + np.exp(-np.float32(s))) for s in (real_logits, fake_logits))
-        return -np.log(real).mean() - np.log(1 - fake).mean(), -np.log(fake).mean()
-
-
 # --- 02.3: three losses of the generator
 
 
 def _generator_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
-    near, far = rng.normal(size=(7, 1)), np.array([[-FAR], [FAR], [0.5]])
-    return [{"fake_logits": s, "kind": kind} for s in (near, far) for kind in reference_gan.KINDS]
+    near, sure, far = (
+        rng.normal(size=(7, 1)),
+        np.array([[-SURE], [SURE], [1.5]]),
+        np.array([[-FAR], [FAR], [0.5]]),
+    )
+    return [{"fake_logits": s, "kind": kind} for s in (near, sure, far) for kind in reference_gan.KINDS]
 
 
 def _generator_but(**wrong):
@@ -77,19 +187,27 @@ def _generator_but(**wrong):
     return answer
 
 
-def _generator_plain(fake_logits, kind):
-    with np.errstate(divide="ignore", over="ignore"):
-        fake = 1 / (1 + np.exp(-np.float32(fake_logits)))
-        plain = {"minimax": np.log(1 - fake), "non-saturating": -np.log(fake), "wasserstein": -fake_logits}
-    return plain[kind].mean()
+def _generator_from(parts):
+    """Return the generator's losses with these forms of -log D and -log(1 - D)."""
+    minus_log, minus_log_of_rest = parts
+    return _generator_but(minimax=lambda s: -minus_log_of_rest(s), non_saturating=minus_log)
+
+
+def _generator_of_mean(fake_logits, kind):
+    return reference_gan.generator_loss(fake_logits.mean(), kind=kind)
 
 
 # --- 02.4: counting modes
 
 
 def _mode_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Return rings whose clusters hold many samples, few, or none, with samples in between and outside."""
-    cases = []
+    """Return rings whose clusters hold many samples, few, or none, with samples in between and outside.
+
+    The first case is made of numbers that float32 holds exactly: one mode lives on a sample exactly at the radius.
+    """
+    corners = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0], [4.0, 4.0]])
+    inside = np.array([[0.125, 0.0], [-0.25, 0.0], [4.0, 0.25], [4.0, 0.5], [0.0, 4.125]])
+    cases: list[dict[str, Any]] = [{"samples": inside, "centres": corners, "radius": 0.5, "minimum": 2}]
     for modes, radius, minimum, counts in ((8, 0.3, 5, (9, 3, 5, 4, 1, 0, 12, 5)), (5, 0.6, 3, (3, 0, 2, 8, 6))):
         centres = reference_gan.ring_centres(modes=modes, radius=2.0)
         angles = 2 * np.pi * rng.random(sum(counts))
@@ -101,7 +219,10 @@ def _mode_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
         corner = centres[empty] + radius * np.full((minimum, 2), 0.85)
         beside = centres[poor] + radius * np.tile([1.5, 0.0], (minimum, 1))
         between = 0.5 * np.repeat(centres, minimum, axis=0)
-        samples = rng.permutation(np.concatenate([inside, corner, beside, between]))
+        # On the diagonal, and within the circle: they make up what one mode lacks.
+        lacking = counts.index(3 if modes == 8 else 0)
+        diagonal = centres[lacking] + radius * np.full((minimum, 2), -0.6)
+        samples = rng.permutation(np.concatenate([inside, corner, beside, between, diagonal]))
         cases.append({"samples": samples, "centres": centres, "radius": radius, "minimum": minimum})
     return cases
 
@@ -120,6 +241,15 @@ def _in_a_square(samples, centres, radius, minimum):
     return (near.sum(axis=0) >= minimum).sum()
 
 
+def _strictly_inside(samples, centres, radius, minimum):
+    return ((_distances(samples, centres) < radius).sum(axis=0) >= minimum).sum()
+
+
+def _by_blocks(samples, centres, radius, minimum):
+    near = np.abs(samples[:, None] - centres[None]).sum(axis=2) <= radius
+    return (near.sum(axis=0) >= minimum).sum()
+
+
 def _modes_of_course(advrec: ModuleType):
     def modes_covered(samples, centres, *, radius, minimum):
         return reference_gan.modes_covered(advrec.numpy(samples), advrec.numpy(centres), radius=radius, minimum=minimum)
@@ -134,8 +264,8 @@ EXERCISES = [
         hints=(
             "Take the two players one by one. Which answers D(real) and D(fake) make the tutorial's first loss as "
             "small as it can be? Does the discriminator win with them?",
-            "The text says L_D = -mean log D(real) - mean log(1 - D(fake)) and L_G = -mean log D(fake). Neither "
-            "logarithm is in the program, and one sign is missing.",
+            "The text says L_D = -mean log D(real) - mean log(1 - D(fake)) and L_G = -mean log D(fake). None of "
+            "the three logarithms is in the program, and the first term of L_D has lost its sign.",
             "From logits: -log D is softplus(-s), and -log(1 - D) is softplus(s). So the first loss is softplus of "
             "minus the real logits plus softplus of the fake ones, each averaged; the second is softplus of minus "
             "the fake logits, averaged.",
@@ -143,81 +273,132 @@ EXERCISES = [
         cases=_pair_cases,
         reference=_pair,
         course=_pair_of_course,
+        differentiate=("real_logits", "fake_logits"),
+        traced=("real_logits", "fake_logits"),
         misconceptions=(
             Misconception(
                 "as in the tutorial",
                 "these are still the tutorial's losses: the first is smallest when D(real) and D(fake) are both 0, so "
                 "the discriminator is paid for calling everything fake.",
-                _pair_of_tutorial,
+                _pair_but(_tutorials_own, _tutorials_other),
             ),
             Misconception(
                 "only the discriminator repaired",
                 "the discriminator's loss is right now. The generator's still averages D itself, not its "
                 "logarithm: the text derives -log D, and the two have different gradients.",
-                lambda real_logits, fake_logits: (
-                    _pair(real_logits, fake_logits)[0],
-                    -_sigmoid(fake_logits).mean(),
-                ),
+                _pair_but(generator=_tutorials_other),
             ),
             Misconception(
                 "only the generator repaired",
                 "the generator's loss is right now. The discriminator's still rewards calling real samples fake.",
-                lambda real_logits, fake_logits: (
-                    _pair_of_tutorial(real_logits, fake_logits)[0],
-                    _pair(real_logits, fake_logits)[1],
-                ),
+                _pair_but(_tutorials_own),
             ),
             Misconception(
-                "sign repaired, logarithm forgotten",
+                "signs repaired, logarithms forgotten",
                 "the discriminator now wants the right answers, but without the logarithms: your losses average "
                 "probabilities. A probability is flat at both ends, so a player who is badly wrong learns nothing.",
-                lambda real_logits, fake_logits: (
-                    _sigmoid(fake_logits).mean() - _sigmoid(real_logits).mean(),
-                    -_sigmoid(fake_logits).mean(),
-                ),
+                _pair_but(_difference_of_probabilities, _tutorials_other),
+            ),
+            Misconception(
+                "sign of the discriminator repaired, logarithms forgotten",
+                "the generator's loss is right, and the discriminator now wants the right answers. But its loss is "
+                "the difference of two probabilities; the text derives the logarithms.",
+                _pair_but(_difference_of_probabilities),
+            ),
+            Misconception(
+                "probability of being wrong in place of its logarithm",
+                "the generator's loss is right, and so are the signs. In the discriminator's, both terms average 1 - D "
+                "or D itself where the text takes a logarithm.",
+                _pair_but(lambda real, fake: 1 - _sigmoid(real).mean() + _sigmoid(fake).mean()),
             ),
             Misconception(
                 "value instead of loss",
                 "your first result is the value of the game, which the discriminator wants large. A loss is made "
                 "small, so its sign is the other one.",
-                lambda real_logits, fake_logits: (
-                    -_pair(real_logits, fake_logits)[0],
-                    _pair(real_logits, fake_logits)[1],
-                ),
+                _pair_but(lambda real, fake: -_own(real, fake)),
             ),
             Misconception(
                 "labels swapped",
                 "your discriminator learns to call real samples fake and fake ones real: the two labels are swapped.",
-                lambda real_logits, fake_logits: (
-                    reference_gan.discriminator_loss(fake_logits, real_logits),
-                    _pair(real_logits, fake_logits)[1],
+                _pair_but(lambda real, fake: _own(fake, real)),
+            ),
+            Misconception(
+                "everything called real",
+                "your discriminator wants real samples called real, and fake ones too: look at the term of the fakes.",
+                _pair_but(lambda real, fake: _softplus(-real).mean() + _softplus(-fake).mean()),
+            ),
+            Misconception(
+                "minimax for the generator",
+                "your second result is mean log(1 - D(fake)), the generator's half of the value V. It wants the same, "
+                "but the text derives -log D(fake), and the slopes differ.",
+                _pair_but(generator=lambda real, fake: -_softplus(fake).mean()),
+            ),
+            Misconception(
+                "label of the generator's fakes",
+                "your second result is -mean log(1 - D(fake)): with it the generator learns to be caught. It wants its "
+                "samples called real.",
+                _pair_but(generator=lambda real, fake: _softplus(fake).mean()),
+            ),
+            Misconception(
+                "sign of the generator's loss",
+                "your second result has the opposite sign: it falls when the samples are caught.",
+                _pair_but(generator=lambda real, fake: -_softplus(-fake).mean()),
+            ),
+            Misconception(
+                "generator judged by real samples",
+                "your second result is computed from the real logits. They do not depend on the generator: which "
+                "samples did it make?",
+                _pair_but(generator=lambda real, fake: _softplus(-real).mean()),
+            ),
+            Misconception(
+                "results exchanged",
+                "both losses are right, but in the wrong order: the discriminator's comes first.",
+                lambda real_logits, fake_logits: _pair(real_logits, fake_logits)[::-1],
+            ),
+            Misconception(
+                "mean over real and fake together",
+                "your first result is half of what it should be: you average over real and fake samples together. The "
+                "text adds two means, one over the real samples and one over the fakes.",
+                _pair_but(lambda real, fake: _own(real, fake) / 2),
+            ),
+            Misconception(
+                "sums instead of means",
+                "you add the losses of all samples up. Their means are asked for: a sum grows with the batch, and with "
+                "it every step.",
+                lambda real_logits, fake_logits: tuple(
+                    len(fake_logits) * part for part in _pair(real_logits, fake_logits)
                 ),
             ),
             Misconception(
                 "plain logarithms",
-                "the formulas are right and stop working when the discriminator is sure: with a logit of 200 the "
+                "the formulas are right and stop working when the discriminator is sure: with a logit of 30 the "
                 "probability rounds to 1, and log(1 - D) is infinite. Use the logits themselves, as in the section "
                 "above.",
-                _pair_plain,
+                _pair_from(_plain()),
             ),
+            *(Misconception(name, message, _pair_from(parts)) for name, parts, message in TRICKS),
         ),
     ),
     ChoiceExercise(
         "02.2",
-        "a discriminator that is sure",
+        "two pulls on one sample",
         hints=(
-            "For each loss, write down its derivative with respect to the logit s. D = sigmoid(s) has the "
-            "derivative D (1 - D).",
-            "The derivatives are -D for minimax, -(1 - D) for non-saturating and -1 for Wasserstein.",
-            "A logit of -10 means that D is nearly 0. Put that into the three derivatives.",
+            "For each of the two losses, write down its derivative with respect to the logit s. D = sigmoid(s) has "
+            "the derivative D (1 - D).",
+            "The derivatives are -D for minimax and -(1 - D) for non-saturating. What is D at s = -10, roughly?",
+            "D / (1 - D) is e to the power of s, because s is the logarithm of these odds. What is e to the power "
+            "of 10?",
         ),
-        answer="c",
-        explanation="the slopes are -D, -(1 - D) and -1, and D is nearly 0 here. The next cells draw them.",
+        answer="d",
+        explanation="the slopes are -D and -(1 - D), and D / (1 - D) = e^s: at -10 the factor is e^10, some 22,000. "
+        "The next cells draw it.",
         wrong={
-            "a": "all three want the same thing of the generator, but they do not ask for it with the same force: take "
+            "a": "both want the same thing of the generator, but they do not ask for it with the same force: take "
             "the derivative of each with respect to s, at s = -10.",
-            "b": "the minimax game is indeed lost most clearly here. But a loss that can hardly get worse is flat: how "
-            "much does log(1 - D) change when D goes from nearly 0 to twice that?",
+            "b": "the logit is ten away from undecided, but the pull does not fall in step with it: a logit is a "
+            "*logarithm*. Of what?",
+            "c": "you are on the way: the factor is more than the size of the logit. Take both derivatives and divide "
+            "one by the other; what is left is a power of e, not of the logit.",
         },
     ),
     FunctionExercise(
@@ -234,12 +415,26 @@ EXERCISES = [
         keywords=("kind",),
         reference=reference_gan.generator_loss,
         course=lambda advrec: advrec.generator_loss,
+        differentiate=("fake_logits",),
+        traced=("fake_logits",),
         misconceptions=(
             Misconception(
                 "plain logarithms",
-                "right for ordinary logits, infinite for large ones: sigmoid(200) rounds to 1, and log(1 - 1) is "
+                "right for ordinary logits, infinite for large ones: sigmoid(30) rounds to 1, and log(1 - 1) is "
                 "minus infinity. Work with the logits, not with D.",
-                _generator_plain,
+                _generator_from(_plain()),
+            ),
+            Misconception(
+                "plain logarithm in minimax",
+                "your minimax loss is right for ordinary logits, and infinite for large ones: sigmoid(30) rounds to "
+                "1. Write log(1 - D) with softplus, from the logit.",
+                _generator_but(minimax=lambda s: -_plain()[1](s)),
+            ),
+            Misconception(
+                "plain logarithm in non-saturating",
+                "your non-saturating loss is right for ordinary logits, and infinite for -200: there sigmoid is 0. "
+                "Write -log D with softplus, from the logit.",
+                _generator_but(non_saturating=_plain()[0]),
             ),
             Misconception(
                 "minimax and non-saturating exchanged",
@@ -251,15 +446,40 @@ EXERCISES = [
                 ),
             ),
             Misconception(
+                "signs inside both softplus",
+                "the sign inside softplus is wrong in both logarithmic losses: your minimax is log D, your "
+                "non-saturating -log(1 - D). Check with s = 5: which of softplus(5) and softplus(-5) is nearly 0?",
+                _generator_but(
+                    minimax=lambda s: -_softplus(-s).mean(),
+                    non_saturating=lambda s: _softplus(s).mean(),
+                ),
+            ),
+            Misconception(
                 "label of a fake",
                 "your non-saturating loss is -log(1 - D), the discriminator's loss on a fake: lowering it makes the "
                 "samples easier to catch. The generator wants its samples called real.",
                 _generator_but(non_saturating=lambda s: _softplus(s).mean()),
             ),
             Misconception(
+                "sign of the non-saturating loss",
+                "your non-saturating loss has the opposite sign: it falls when D does. The loss is *minus* log D.",
+                _generator_but(non_saturating=lambda s: -_softplus(-s).mean()),
+            ),
+            Misconception(
                 "sign of the minimax loss",
                 "your minimax loss has the opposite sign: the generator makes log(1 - D) small, not large.",
                 _generator_but(minimax=lambda s: _softplus(s).mean()),
+            ),
+            Misconception(
+                "sign inside softplus of the minimax loss",
+                "your minimax loss is log D; log(1 - D) is asked for. Lowering log D lowers D: the samples get caught.",
+                _generator_but(minimax=lambda s: -_softplus(-s).mean()),
+            ),
+            Misconception(
+                "one loss for both names",
+                "your minimax loss is the non-saturating one. Minimax lowers log(1 - D), the term of the value V that "
+                "the generator can change.",
+                _generator_but(minimax=lambda s: _softplus(-s).mean()),
             ),
             Misconception(
                 "sigmoid on a critic",
@@ -274,11 +494,23 @@ EXERCISES = [
                 _generator_but(wasserstein=lambda s: s.mean()),
             ),
             Misconception(
+                "kind not used",
+                "you return the non-saturating loss whatever `kind` says.",
+                lambda fake_logits, kind: reference_gan.generator_loss(fake_logits),
+            ),
+            Misconception(
+                "mean before softplus",
+                "you average the logits first and take softplus of the average. Every sample has its own loss; the "
+                "mean is taken over the losses.",
+                _generator_of_mean,
+            ),
+            Misconception(
                 "sum instead of mean",
                 "you add the losses of all samples up. Their mean is asked for: a sum grows with the batch, and with "
                 "it every step.",
                 lambda fake_logits, kind: fake_logits.size * reference_gan.generator_loss(fake_logits, kind=kind),
             ),
+            *(Misconception(name, message, _generator_from(parts)) for name, parts, message in TRICKS),
         ),
     ),
     FunctionExercise(
@@ -325,6 +557,17 @@ EXERCISES = [
                 "a square around the centre",
                 "you compare each coordinate with the radius: that is a square, and its corners are too far away.",
                 _in_a_square,
+            ),
+            Misconception(
+                "less than instead of at most",
+                "a sample exactly at the radius counts as well: the distance is at most the radius, not less.",
+                _strictly_inside,
+            ),
+            Misconception(
+                "sum of the coordinates' distances",
+                "you add up the distances along the coordinates: that is a walk around two corners, and longer than "
+                "the Euclidean distance. Samples on the diagonal of a mode get lost.",
+                _by_blocks,
             ),
             Misconception(
                 "more than instead of at least",

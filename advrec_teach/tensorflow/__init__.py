@@ -21,6 +21,7 @@ from advrec_teach.tensorflow.gan import (
     ring_data,
     sample,
 )
+from advrec_teach.tensorflow.poisoning import generated_profiles, gradient_profiles, poisoned_weights
 from advrec_teach.tensorflow.robustness import attack_vectors, ranking_loss, robustness_curve
 from advrec_teach.tensorflow.sequential import SequentialModel, fit_sequential, sequential_loss
 from advrec_teach.tensorflow.tensors import generator, numpy, tensor, value_and_grad
@@ -41,12 +42,15 @@ __all__ = [
     "fit_gan",
     "fit_sequential",
     "gaussian_data",
+    "generated_profiles",
     "generator",
     "generator_loss",
     "gradient_penalty",
+    "gradient_profiles",
     "mlp",
     "numpy",
     "pgd_delta",
+    "poisoned_weights",
     "project",
     "random_delta",
     "ranking_loss",

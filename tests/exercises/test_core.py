@@ -207,6 +207,49 @@ def test_several_values_are_compared_one_by_one():
     assert "returned value 2" in both.judge(lambda x, *, factor: (factor * x, x.sum() + 1)).message
     assert "should return 2 values, it returned 3" in both.judge(lambda x, *, factor: (x, x, x)).message
     assert "should return 2 values, it returned one value" in both.judge(lambda x, *, factor: x).message
+    assert "returned a dict" in both.judge(lambda x, *, factor: {"a": x, "b": x}).message
+
+
+def test_plain_numbers_count_as_several_values_where_several_are_asked_for():
+    both = make(reference=lambda x, factor: (factor * x.sum(), x.sum()))
+    assert both.judge(lambda x, *, factor: (float(factor * x.sum()), float(x.sum()))).status == "correct"
+    message = both.judge(lambda x, *, factor: (float(factor * x.sum()), 1.0)).message
+    assert "returned value 2: the result is 1" in message
+    assert "should return 2 values, it returned 3" in both.judge(lambda x, *, factor: [1.0, 2.0, 3.0]).message
+
+
+def test_plain_and_numpy_truth_values_may_stand_in_one_list():
+    both = make(
+        cases=lambda rng: [{"x": 1.0, "factor": 2.0}], reference=lambda x, factor: np.array([x > factor, x < factor])
+    )
+    assert both.judge(lambda x, *, factor: [x > factor, np.float64(x) < factor]).status == "correct"
+    assert both.judge(lambda x, *, factor: (np.float64(x) > factor, x < factor)).status == "correct"
+    assert both.judge(lambda x, *, factor: [x > factor, np.float64(x) > factor]).status == "not yet"
+
+
+def _slopes(loss_fn, x):
+    """Central differences, in place of a framework; a cut is played by a plain float."""
+    if type(loss_fn(x)) is float:  # a NumPy number is an instance too
+        raise ValueError("not a tensor")
+    return loss_fn(x), np.array([(loss_fn(x + h) - loss_fn(x - h)) / 2e-3 for h in 1e-3 * np.eye(len(x))])
+
+
+def test_each_of_several_values_is_differentiated(monkeypatch):
+    track = SimpleNamespace(tensor=lambda a: np.asarray(a, float), numpy=np.asarray, value_and_grad=_slopes)
+    monkeypatch.setattr(tracks, "module", lambda: track)
+    both = make(
+        cases=lambda rng: [{"x": rng.normal(size=3), "y": rng.normal(size=3)}],
+        keywords=(),
+        # The second value does not depend on y, so nothing is asked of its gradient there.
+        reference=lambda x, y: ((x * y).sum(), (x**2).sum()),
+        differentiate=("x", "y"),
+    )
+    assert both.judge(lambda x, y: ((x * y).sum(), (x**2).sum())).status == "correct"
+    message = both.judge(lambda x, y: ((x * y).sum(), float((x**2).sum()))).message
+    assert "no gradient of returned value 2 reaches x" in message and ".item()" in message
+    first = both._cases()[0]["x"]
+    message = both.judge(lambda x, y: ((x * y).sum(), (first**2).sum() + 0 * x.sum())).message
+    assert "the gradient of returned value 2 with respect to x" in message
 
 
 def test_a_misconception_has_to_explain_every_case():

@@ -5,21 +5,14 @@ import re
 
 import numpy as np
 import pytest
+from verdicts import refused
 
 from advrec_teach import data, paths
 from advrec_teach.exercises import exercise, exercises
-from advrec_teach.exercises.core import CORRECT, NOT_ATTEMPTED, NOT_YET
+from advrec_teach.exercises.core import CORRECT, NOT_ATTEMPTED
 from advrec_teach.exercises.differences import GIVEN, bent_loss, gradient_cases
 
 LESSON = paths.repository() / "lessons" / "00_start_here.py"
-
-
-def refused(identifier, answer, *words):
-    verdict = exercise(identifier).judge(answer)
-    assert verdict.status == NOT_YET
-    for word in words:
-        assert word in verdict.message
-    return verdict.message
 
 
 # --- 00.1, rows of length one

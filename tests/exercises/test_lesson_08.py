@@ -1,21 +1,14 @@
 """Lesson 08: right answers pass, and each wrong answer is refused with its own message, in both tracks."""
 
 import pytest
+from verdicts import refused
 
 from advrec_teach.exercises import exercise
-from advrec_teach.exercises.core import CORRECT, NOT_ATTEMPTED, NOT_YET
+from advrec_teach.exercises.core import CORRECT, NOT_ATTEMPTED
 
 
 def slope(advrec, loss_fn, x):
     return advrec.value_and_grad(loss_fn, x)[1]
-
-
-def refused(identifier, answer, *words):
-    verdict = exercise(identifier).judge(answer)
-    assert verdict.status == NOT_YET
-    for word in words:
-        assert word in verdict.message
-    return verdict.message
 
 
 def test_right_answers_pass(advrec, ops):

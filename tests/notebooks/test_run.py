@@ -40,7 +40,7 @@ class TestParallel:
     def test_two_notebooks_run_at_once_each_with_its_share_of_the_machine(self, machine, tmp_path, monkeypatch):
         names = ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"]
         names += ["TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_CPP_MIN_LOG_LEVEL"]
-        names += ["MPLBACKEND", "ADVREC_STRICT", "ADVREC_CLAIMS", "ADVREC_STATE"]
+        names += ["MPLBACKEND", "ADVREC_STRICT", "ADVREC_CLAIMS", "ADVREC_STATE", "OMP_WAIT_POLICY"]
         show = f"import os\nfor name in {names}: print(name, os.environ.get(name))\nprint(os.listdir())"
         a, b = tmp_path / "a", tmp_path / "b"
         machine.notebook("90_first", meet(a, b), show)
@@ -55,6 +55,7 @@ class TestParallel:
         share = str(max(1, jobs.cores() // 2))
         assert [got[name] for name in names[:4]] == [share] * 4
         assert got["TF_NUM_INTEROP_THREADS"] == "1"
+        assert got["OMP_WAIT_POLICY"] == "PASSIVE"
         assert got["TF_CPP_MIN_LOG_LEVEL"] == "3"
         assert got["MPLBACKEND"] == "module://matplotlib_inline.backend_inline"
         assert got["ADVREC_STRICT"] == "1"

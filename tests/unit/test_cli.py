@@ -281,6 +281,7 @@ class TestLab:
         assert arguments[:3] == [sys.executable, "-m", "jupyterlab"]
         assert f"--ServerApp.root_dir={root / 'notebooks'}" in arguments
         assert environment["TF_CPP_MIN_LOG_LEVEL"] == "3"
+        assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
         assert not any("default_url" in argument for argument in arguments)
 
     def test_jupyterlab_knows_the_settings(self, root):
