@@ -57,7 +57,7 @@ def run(*, quick: bool, say=print) -> tuple[str, list[Verdict]]:
     """Measure, print and keep."""
     from advrec_teach.course import jobs
 
-    rounds = 2 if quick else 5
+    rounds = 2 if quick else 4
     load = os.getloadavg()[0]
     say("overheads: import")
     imports = interleave(

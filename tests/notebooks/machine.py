@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -73,6 +74,8 @@ class Machine:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, **environment},
+            # A shell that starts the tests in the background lets them, and what they start, ignore the interrupt.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def call(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
