@@ -1,7 +1,7 @@
 """Recommenders without a gradient, which every neural model has to beat first."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from advrec_teach.splits import Interactions
 
@@ -95,17 +95,58 @@ def ease_scores(train: Interactions, *, regularisation: float = 500.0) -> NDArra
     ValueError
         If ``regularisation`` is not positive.
     """
+    weights = ease_weights(ease_inverse(train, regularisation=regularisation))
+    return train.table().astype(np.float32) @ weights
+
+
+def ease_inverse(
+    train: Interactions, *, regularisation: float = 500.0, weights: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """Return P = (X^T W X + lambda I)^-1, from which EASE's weights follow: B = I - P diag(P)^-1.
+
+    Parameters
+    ----------
+    train
+        Interactions X.
+    regularisation
+        lambda, positive.
+    weights
+        How much each user counts, the diagonal of W, not negative; None counts everybody alike.
+
+    Returns
+    -------
+    ndarray of float64, shape ``[n_items, n_items]``
+
+    Raises
+    ------
+    ValueError
+        If ``regularisation`` is not positive or a weight is negative.
+
+    Notes
+    -----
+    Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019; the weights are ours.
+    """
     if not regularisation > 0:
         raise ValueError("regularisation must be positive.")
+    table = train.table().astype(np.float32)
+    counted = table
+    if weights is not None:
+        w = np.asarray(weights, dtype=np.float32)
+        if (w < 0).any():
+            raise ValueError("A user's weight must not be negative.")
+        counted = w[:, None] * table
+    # Counts below 2**24 are exact in float32; the inverse is computed in float64.
+    gram = (table.T @ counted).astype(np.float64)
+    gram[np.diag_indices_from(gram)] += regularisation
     from scipy.linalg import lapack
 
-    ratings = train.table().astype(np.float32)
-    # Counts below 2**24 are exact in float32; the inverse is computed in float64.
-    gram = (ratings.T @ ratings).astype(np.float64)
-    gram[np.diag_indices_from(gram)] += regularisation
     factor, _ = lapack.dpotrf(gram, lower=1)
     lower, _ = lapack.dpotri(factor, lower=1)
-    inverse = np.tril(lower) + np.tril(lower, -1).T
+    return np.tril(lower) + np.tril(lower, -1).T
+
+
+def ease_weights(inverse: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return EASE's item-to-item weights B from :func:`ease_inverse`; scores are X B."""
     weights = inverse / -np.diag(inverse)
     np.fill_diagonal(weights, 0)
-    return ratings @ weights.astype(np.float32)
+    return weights.astype(np.float32)

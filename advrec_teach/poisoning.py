@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from advrec_teach import metrics
+from advrec_teach.baselines import ease_inverse as ease_inverse
+from advrec_teach.baselines import ease_weights as ease_weights
 from advrec_teach.splits import Interactions
 
 Profiles = NDArray[np.int64]
@@ -307,52 +309,7 @@ def target_hit_ratio(scores: ArrayLike, owned: ArrayLike, target: int, *, n_real
     return metrics.hit_rate(target_ranks(scores, owned, target, n_real=n_real), k)
 
 
-# --- a recommender with a closed form, to be attacked through and to be weighted ---------------------
-
-
-def ease_inverse(
-    train: Interactions, *, regularisation: float = 500.0, weights: ArrayLike | None = None
-) -> NDArray[np.float64]:
-    """Return P = (X^T W X + lambda I)^-1, from which EASE's weights follow: B = I - P diag(P)^-1.
-
-    Parameters
-    ----------
-    train
-        Interactions X.
-    regularisation
-        lambda, positive.
-    weights
-        How much each user counts, the diagonal of W, not negative; None counts everybody alike.
-
-    Returns
-    -------
-    ndarray of float64, shape ``[n_items, n_items]``
-
-    Raises
-    ------
-    ValueError
-        If ``regularisation`` is not positive or a weight is negative.
-
-    Notes
-    -----
-    Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019; the weights are ours.
-    """
-    if not regularisation > 0:
-        raise ValueError("regularisation must be positive.")
-    table = train.table().astype(np.float32)
-    counted = table
-    if weights is not None:
-        w = np.asarray(weights, dtype=np.float32)
-        if (w < 0).any():
-            raise ValueError("A user's weight must not be negative.")
-        counted = w[:, None] * table
-    gram = (table.T @ counted).astype(np.float64)
-    gram[np.diag_indices_from(gram)] += regularisation
-    from scipy.linalg import lapack
-
-    factor, _ = lapack.dpotrf(gram, lower=1)
-    lower, _ = lapack.dpotri(factor, lower=1)
-    return np.tril(lower) + np.tril(lower, -1).T
+# --- EASE, a recommender with a closed form, to be attacked through ----------------------------------
 
 
 def ease_update(inverse: NDArray[np.floating], rows: ArrayLike) -> NDArray[np.float64]:
@@ -374,14 +331,12 @@ def ease_update(inverse: NDArray[np.floating], rows: ArrayLike) -> NDArray[np.fl
     return inverse - seen.T @ np.linalg.solve(np.eye(len(added)) + seen @ added.T, seen)
 
 
-def ease_weights(inverse: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return EASE's item-to-item weights B from :func:`ease_inverse`; scores are X B."""
-    weights = inverse / -np.diag(inverse)
-    np.fill_diagonal(weights, 0)
-    return weights.astype(np.float32)
-
-
 # --- what the defender sees --------------------------------------------------------------------------
+
+
+def _unit_rows(train: Interactions, dtype: type[np.floating]) -> NDArray[np.floating]:
+    """Return every user's row divided by its length, so that products of rows are cosines; no items, a row of zeros."""
+    return train.table().astype(dtype) / np.sqrt(np.maximum(train.activity(), 1))[:, None].astype(dtype)
 
 
 def profile_statistics(train: Interactions, *, neighbours: int = 20) -> dict[str, NDArray[np.float64]]:
@@ -404,7 +359,7 @@ def profile_statistics(train: Interactions, *, neighbours: int = 20) -> dict[str
     """
     table = train.table().astype(np.float32)
     lengths = np.maximum(train.activity(), 1)
-    rows = table / np.sqrt(lengths)[:, None].astype(np.float32)
+    rows = _unit_rows(train, np.float32)
     cosine = rows @ rows.T
     np.fill_diagonal(cosine, -1)
     k = min(neighbours, len(cosine) - 1)
@@ -435,9 +390,7 @@ def audience_likeness(train: Interactions, *, smallest: int = 5) -> NDArray[np.f
     -------
     ndarray of float64, shape ``[n_items]``
     """
-    table = train.table().astype(np.float32)
-    lengths = np.maximum(train.activity(), 1)
-    rows = table / np.sqrt(lengths)[:, None].astype(np.float32)
+    table, rows = train.table().astype(np.float32), _unit_rows(train, np.float32)
     # The squared length of a sum of unit vectors is the sum of all their cosines, each with itself included.
     together = np.square(table.T @ rows).sum(axis=1, dtype=np.float64)
     n = train.popularity().astype(np.float64)
@@ -543,7 +496,7 @@ def likeness_weights(train: Interactions, *, power: float = 8.0) -> NDArray[np.f
     """
     if not power > 0:
         raise ValueError("power must be positive.")
-    rows = train.table() / np.sqrt(np.maximum(train.activity(), 1))[:, None]
+    rows = _unit_rows(train, np.float64)
     return 1 / np.maximum(((rows @ rows.T) ** power).sum(axis=1), 1)
 
 

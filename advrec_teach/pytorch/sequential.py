@@ -11,12 +11,11 @@ import torch
 from torch import nn
 
 from advrec_teach.pytorch import _setup
+from advrec_teach.pytorch._training import History
 from advrec_teach.pytorch.attacks import _direction
 from advrec_teach.pytorch.tensors import numpy, tensor
 from advrec_teach.reference_sequential import BLOCK, TINY, check_fit_sequential, first_weights
 from advrec_teach.sequences import check_sequences
-
-History = list[dict[str, float]]
 
 
 def sequential_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -11,10 +11,10 @@ import tensorflow as tf
 from advrec_teach.reference_sequential import BLOCK, TINY, check_fit_sequential, first_weights
 from advrec_teach.sequences import check_sequences
 from advrec_teach.tensorflow import _setup
+from advrec_teach.tensorflow._training import History
 from advrec_teach.tensorflow.attacks import _direction
 from advrec_teach.tensorflow.tensors import generator, numpy, tensor
 
-History = list[dict[str, float]]
 Weights = dict[str, tf.Tensor]
 
 
