@@ -1,4 +1,4 @@
-"""Fake accounts: profiles to inject, what they do to a target item, and how a defender looks for them.
+"""Fake profiles: what an attacker who has only accounts can write, and how it enters the data.
 
 Nothing here knows a framework. A *profile* is a row of distinct item ids; ``n`` profiles of one length are an
 array ``[n, length]``, most useful fillers first. Profiles made by a gradient or by a generator are in the tracks.
@@ -9,14 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from advrec_teach import metrics
-from advrec_teach.baselines import ease_inverse as ease_inverse
-from advrec_teach.baselines import ease_weights as ease_weights
 from advrec_teach.splits import Interactions
 
 Profiles = NDArray[np.int64]
-
-# --- what the attacker writes ------------------------------------------------------------------------
 
 
 def target_items(train: Interactions, n: int, *, low: int, high: int, seed: int = 0) -> NDArray[np.int64]:
@@ -167,6 +162,46 @@ def bandwagon_profiles(
     return np.array([np.concatenate([head, fillers]) for fillers in rest], dtype=np.int64)
 
 
+def segment_profiles(
+    popularity: ArrayLike, segment: ArrayLike, n: int, *, length: int, avoid: Sequence[int] | NDArray[np.integer] = ()
+) -> Profiles:
+    """Return profiles that all hold the most popular items of one segment: the segment attack.
+
+    Whoever knows what kind of item the target is, and which items of that kind are popular, aims at the people who
+    like the kind (Mobasher, Burke, Bhaumik and Williams, ACM Transactions on Internet Technology 7, 2007).
+
+    Parameters
+    ----------
+    popularity
+        Number of users of every item, ``[n_items]``. Of equally popular items the smaller id comes first.
+    segment
+        True where an item is of that kind, ``[n_items]``.
+    n
+        Number of profiles; all are the same.
+    length
+        Items in a profile.
+    avoid
+        Items that no profile may hold, such as the target.
+
+    Returns
+    -------
+    ndarray of int64, shape ``[n, length]``
+        The most popular item first.
+
+    Raises
+    ------
+    ValueError
+        If the segment holds fewer than ``length`` items that may be used.
+    """
+    usable = np.asarray(segment, dtype=bool).copy()
+    usable[np.asarray(avoid, dtype=np.int64)] = False
+    ranking = np.argsort(-np.asarray(popularity), kind="stable")
+    chosen = ranking[usable[ranking]][:length]
+    if len(chosen) < length:
+        raise ValueError(f"The segment holds {len(chosen)} usable items; a profile is to hold {length}.")
+    return np.tile(chosen, (n, 1)).astype(np.int64)
+
+
 def copied_profiles(
     train: Interactions, n: int, *, length: int, avoid: Sequence[int] | NDArray[np.integer] = (), seed: int = 0
 ) -> Profiles:
@@ -267,240 +302,3 @@ def cohort(train: Interactions, item: int, n: int) -> NDArray[np.int64]:
     similarity = both / np.sqrt(np.maximum(train.popularity(), 1) * max(1, train.popularity()[item]))
     similarity[item] = -1
     return np.argsort(-similarity, kind="stable")[:n]
-
-
-# --- what it does ------------------------------------------------------------------------------------
-
-
-def target_ranks(scores: ArrayLike, owned: ArrayLike, target: int, *, n_real: int) -> NDArray[np.int64]:
-    """Return the target's place in the list of every real user who does not have it.
-
-    Parameters
-    ----------
-    scores
-        Scores of all accounts or of the real ones alone, real users first, ``[.., n_items]``.
-    owned
-        What each account has, a boolean table with the same columns; such items are not recommended to it.
-    target
-        Item id.
-    n_real
-        Number of real users; all later rows are left out.
-
-    Returns
-    -------
-    ndarray of int64, shape ``[n_real]``
-        0 is the first place; -1 for a user who has the target.
-    """
-    own = np.asarray(owned, dtype=bool)[:n_real]
-    wanted = np.where(own[:, target], -1, target)
-    return metrics.rank_of_target(np.asarray(scores)[:n_real], wanted, exclude=own)
-
-
-def target_hit_ratio(scores: ArrayLike, owned: ArrayLike, target: int, *, n_real: int, k: int = 10) -> float:
-    """Return the share of real users without the target whose first ``k`` items hold it.
-
-    Parameters
-    ----------
-    scores, owned, target, n_real
-        As for :func:`target_ranks`.
-    k
-        Length of the list.
-    """
-    return metrics.hit_rate(target_ranks(scores, owned, target, n_real=n_real), k)
-
-
-# --- EASE, a recommender with a closed form, to be attacked through ----------------------------------
-
-
-def ease_update(inverse: NDArray[np.floating], rows: ArrayLike) -> NDArray[np.float64]:
-    """Return the inverse that :func:`ease_inverse` would find with these users added, without inverting anew.
-
-    Parameters
-    ----------
-    inverse
-        P of the users so far, ``[n_items, n_items]``.
-    rows
-        The new users' rows F, ``[m, n_items]``.
-
-    Notes
-    -----
-    Woodbury: P' = P - P F^T (I + F P F^T)^-1 F P, a matrix of rank m.
-    """
-    added = np.asarray(rows, dtype=np.float64)
-    seen = added @ inverse
-    return inverse - seen.T @ np.linalg.solve(np.eye(len(added)) + seen @ added.T, seen)
-
-
-# --- what the defender sees --------------------------------------------------------------------------
-
-
-def _unit_rows(train: Interactions, dtype: type[np.floating]) -> NDArray[np.floating]:
-    """Return every user's row divided by its length, so that products of rows are cosines; no items, a row of zeros."""
-    return train.table().astype(dtype) / np.sqrt(np.maximum(train.activity(), 1))[:, None].astype(dtype)
-
-
-def profile_statistics(train: Interactions, *, neighbours: int = 20) -> dict[str, NDArray[np.float64]]:
-    """Return numbers that describe every user's profile, without knowing who is fake.
-
-    Parameters
-    ----------
-    train
-        All interactions, those of fake users among them.
-    neighbours
-        Nearest other users that a user is compared with.
-
-    Returns
-    -------
-    dict of ndarray, each of shape ``[n_users]``
-        ``"length"``: logarithm of the number of items; ``"popularity"``: mean over the items of the logarithm of
-        their number of users; ``"similarity"``: mean cosine to the nearest users (Chirita, Nejdl and Zamfir,
-        WIDM 2005, for ratings); ``"concentration"``: the largest, over the user's items, of how alike the
-        item's users are (see :func:`audience_likeness`).
-    """
-    table = train.table().astype(np.float32)
-    lengths = np.maximum(train.activity(), 1)
-    rows = _unit_rows(train, np.float32)
-    cosine = rows @ rows.T
-    np.fill_diagonal(cosine, -1)
-    k = min(neighbours, len(cosine) - 1)
-    nearest = np.partition(cosine, -k, axis=1)[:, -k:]
-    likeness = audience_likeness(train)
-    return {
-        "length": np.log(lengths),
-        "popularity": table @ np.log(np.maximum(train.popularity(), 1)) / lengths,
-        "similarity": nearest.mean(axis=1).astype(np.float64),
-        "concentration": np.where(train.table(), likeness, -np.inf).max(axis=1, initial=0.0),
-    }
-
-
-def audience_likeness(train: Interactions, *, smallest: int = 5) -> NDArray[np.float64]:
-    """Return how alike the users of each item are, in standard errors above a random group of that size.
-
-    For an item with n users: the mean cosine of two of its users' profiles, less that of any two users, times n
-    (a mean over n (n - 1) / 2 pairs varies about as 1 / n). A group that was written by one hand stands out.
-
-    Parameters
-    ----------
-    train
-        All interactions.
-    smallest
-        Items with fewer users get 0: a handful of people is alike by chance.
-
-    Returns
-    -------
-    ndarray of float64, shape ``[n_items]``
-    """
-    table, rows = train.table().astype(np.float32), _unit_rows(train, np.float32)
-    # The squared length of a sum of unit vectors is the sum of all their cosines, each with itself included.
-    together = np.square(table.T @ rows).sum(axis=1, dtype=np.float64)
-    n = train.popularity().astype(np.float64)
-    pairs = np.maximum(n * (n - 1), 1)
-    everybody = np.square(rows.sum(axis=0, dtype=np.float64)).sum()
-    usual = (everybody - len(rows)) / (len(rows) * (len(rows) - 1))
-    return np.where(n >= smallest, n * ((together - n) / pairs - usual), 0.0)
-
-
-def suspicion(values: ArrayLike) -> NDArray[np.float64]:
-    """Return how far each account's value lies from the median of all, in robust standard deviations.
-
-    The median and the median absolute deviation (times 1.4826, which makes it the standard deviation of a
-    Gaussian) stay put while fewer than half of the accounts are fake, and need no label.
-
-    Parameters
-    ----------
-    values
-        One statistic of every account, shape ``[n_users]``, as from :func:`profile_statistics`.
-    """
-    statistic = np.asarray(values, dtype=np.float64)
-    apart = np.abs(statistic - np.median(statistic))
-    return apart / max(1.4826 * float(np.median(apart)), 1e-12)
-
-
-def pca_suspicion(train: Interactions, *, components: int = 3) -> NDArray[np.float64]:
-    """Return how little each user has in common with the main directions of all users.
-
-    Every user's row is centred and scaled to unit variance; users are the variables. A user's share in the first
-    principal components, the sum of squared loadings, is small for a profile that follows nobody; its
-    negative is the suspicion (Mehta and Nejdl, User Modeling and User-Adapted Interaction 19, 2009).
-
-    Parameters
-    ----------
-    train
-        All interactions, those of fake users among them.
-    components
-        Number of principal components.
-
-    Returns
-    -------
-    ndarray of float64, shape ``[n_users]``
-    """
-    table = train.table().astype(np.float32)
-    centred = table - table.mean(axis=1, keepdims=True)
-    scaled = centred / np.maximum(centred.std(axis=1, keepdims=True), 1e-12)
-    covariance = (scaled @ scaled.T).astype(np.float64) / train.n_items
-    from scipy.linalg import eigh
-
-    n = len(covariance)
-    _, vectors = eigh(covariance, subset_by_index=[n - components, n - 1])
-    return -np.square(vectors).sum(axis=1)
-
-
-def most_suspicious(suspicion: ArrayLike, share: float) -> NDArray[np.bool_]:
-    """Return which users are flagged: the given share of all accounts, the most suspicious ones.
-
-    Raises
-    ------
-    ValueError
-        If ``share`` is not between 0 and 1.
-    """
-    if not 0 <= share <= 1:
-        raise ValueError(f"share is {share}; it is a share of the accounts, 0 to 1.")
-    values = np.asarray(suspicion)
-    flagged = np.zeros(len(values), dtype=bool)
-    flagged[np.argsort(-values, kind="stable")[: round(share * len(values))]] = True
-    return flagged
-
-
-def precision_recall(flagged: ArrayLike, *, n_real: int) -> tuple[float, float]:
-    """Return the share of flagged accounts that are fake, and the share of fake accounts that are flagged.
-
-    Only here does the label count: fake are the users from ``n_real`` on.
-    """
-    marks = np.asarray(flagged, dtype=bool)
-    caught = int(marks[n_real:].sum())
-    precision = caught / max(1, int(marks.sum()))
-    return precision, caught / max(1, len(marks) - n_real)
-
-
-def likeness_weights(train: Interactions, *, power: float = 8.0) -> NDArray[np.float64]:
-    """Return weights that let accounts with nearly the same profile count as one.
-
-    The weight of a user is 1 / (sum over all users v of cos(u, v)^power), the user's own 1 included: 1 for a user
-    who is like nobody, 1/m for each of m copies.
-
-    Parameters
-    ----------
-    train
-        All interactions.
-    power
-        The larger, the more alike two profiles must be to count as one; positive.
-
-    Returns
-    -------
-    ndarray of float64, shape ``[n_users]``
-
-    Raises
-    ------
-    ValueError
-        If ``power`` is not positive.
-    """
-    if not power > 0:
-        raise ValueError("power must be positive.")
-    rows = _unit_rows(train, np.float64)
-    return 1 / np.maximum(((rows @ rows.T) ** power).sum(axis=1), 1)
-
-
-def without_users(train: Interactions, flagged: ArrayLike) -> Interactions:
-    """Return the interactions of the users who are not flagged; ids and sizes stay as they are."""
-    keep = ~np.asarray(flagged, dtype=bool)[train.users]
-    return Interactions(train.users[keep], train.items[keep], train.n_users, train.n_items)
