@@ -202,32 +202,6 @@ def segment_profiles(
     return np.tile(chosen, (n, 1)).astype(np.int64)
 
 
-def copied_profiles(
-    train: Interactions, n: int, *, length: int, avoid: Sequence[int] | NDArray[np.integer] = (), seed: int = 0
-) -> Profiles:
-    """Return profiles cut from real users, each from another one: what an attacker could simply copy.
-
-    Parameters
-    ----------
-    train
-        Interactions of the users who are copied.
-    n, length, avoid, seed
-        As for :func:`draw_profiles`. A user with fewer than ``length`` items is not copied.
-
-    Raises
-    ------
-    ValueError
-        If fewer than ``n`` users have enough items.
-    """
-    table = train.table().copy()
-    table[:, np.asarray(avoid, dtype=np.int64)] = False
-    enough = np.flatnonzero(table.sum(axis=1) >= length)
-    if len(enough) < n:
-        raise ValueError(f"Only {len(enough)} users have {length} items to copy; {n} profiles were asked for.")
-    chosen = np.random.default_rng(seed).choice(enough, n, replace=False)
-    return draw_profiles(np.where(table[chosen], 0.0, -np.inf), n, length=length, seed=seed)
-
-
 def blended_profiles(first: ArrayLike, second: ArrayLike, *, keep: int, seed: int = 0) -> Profiles:
     """Return profiles that hold ``keep`` items of one profile and fill up with those of another.
 

@@ -20,7 +20,7 @@ def train():
     return interactions(table)
 
 
-MAKERS = (profiles.random_profiles, profiles.average_profiles, profiles.copied_profiles)
+MAKERS = (profiles.random_profiles, profiles.average_profiles)
 
 
 # --- profiles
@@ -53,15 +53,6 @@ def test_average_profiles_follow_popularity_and_never_hold_an_item_that_nobody_h
     counts = np.bincount(made[:, 0], minlength=25)
     np.testing.assert_allclose(counts / 3000, train.popularity() / len(train), atol=0.03)
     assert counts[3] == 0
-
-
-def test_copies_are_parts_of_different_users(train):
-    table = train.table()
-    made = profiles.copied_profiles(train, 20, length=3, avoid=[0], seed=2)
-    for row in made:
-        assert table[:, row].all(axis=1).any()
-    with pytest.raises(ValueError, match="users have 24 items to copy"):
-        profiles.copied_profiles(train, 20, length=24)
 
 
 def test_a_profile_that_cannot_be_filled_is_refused(train):
