@@ -623,10 +623,10 @@ for t in TARGETS:
 plots.table(rows, digits=0)
 
 # %% [markdown]
-# All accounts of an attack hold almost the same list, and all targets have almost the same one, whatever their year:
-# recent hits. The gradient has found a group of people that can be won, not those who like such films. That is the row
-# *recent* of the table: without any gradient it does more than half of the work in ItemKNN, and less in EASE. Part of
-# what all those ratings buy is to know which group to aim at.
+# All accounts of an attack hold almost the same list, and all targets have almost the same one, whatever their year;
+# many of its films are recent hits. The gradient has found a group of people that can be won, not those who like such
+# films. That is the row *recent* of the table: without any gradient it does more than half of the work in ItemKNN, and
+# less in EASE. Part of what all those ratings buy is to know which group to aim at.
 #
 # ## Trap: an evaluation that fools itself
 #
