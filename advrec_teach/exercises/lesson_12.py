@@ -21,14 +21,14 @@ def _array(values: np.ndarray) -> Made:
 def _hit_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
     """Accounts of which the last few are fake; all scores below zero, in coarse steps, so that ties are common."""
     cases = []
-    for n_real, n_fake, k in ((14, 4, 3), (23, 6, 6), (12, 8, 1), (30, 7, 9)):
-        n_items = 15
+    for n_real, n_fake, k, control in ((60, 11, 3, False), (81, 14, 6, False), (70, 23, 4, True), (93, 17, 2, False)):
+        n_items = 25
         scores = rng.normal(size=(n_real + n_fake, n_items))
         owned = rng.random((n_real + n_fake, n_items)) < 0.3
         target = int(rng.integers(n_items))
         owned[:, target] = rng.random(n_real + n_fake) < 0.3
-        # The third case is a control: its accounts own no target, so leaving out owners does not leave them out.
-        owned[n_real:, target] = k > 1
+        # The accounts of a control own no target, so leaving out owners does not leave them out.
+        owned[n_real:, target] = not control
         # The target stands high, so that hits are common, and what is owned stands higher, as in a trained model.
         scores[:, target] += 1.2
         scores[owned] += 1.0
@@ -131,11 +131,17 @@ def _wrong_hits(**mistakes):
 
 def _hit_misconceptions() -> tuple[Misconception, ...]:
     """Return every mistake alone, then every two that can be made together."""
+    # Where owners are counted, all users are asked; and the first mistake is the second with owners.
+    same = (
+        {"owners": True, "per": "all"},
+        {"rows": "all", "owners": True, "per": "all"},
+        {"rows": "all", "owners": True},
+    )
     single = [Misconception(name, message, _wrong_hits(**how)) for name, message, how in _HIT_MISTAKES]
     double = [
         Misconception(f"{first}; {second}", f"two things are off. {one} And: {two}", _wrong_hits(**how, **more))
         for (first, one, how), (second, two, more) in combinations(_HIT_MISTAKES, 2)
-        if not how.keys() & more.keys()
+        if not how.keys() & more.keys() and {**how, **more} not in same
     ]
     return (*single, *double)
 
