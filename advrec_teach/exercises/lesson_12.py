@@ -21,7 +21,7 @@ def _array(values: np.ndarray) -> Made:
 def _hit_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
     """Accounts of which the last few are fake; all scores below zero, in coarse steps, so that ties are common."""
     cases = []
-    for n_real, n_fake, k, control in ((60, 11, 3, False), (81, 14, 6, False), (70, 23, 4, True), (93, 17, 2, False)):
+    for n_real, n_fake, k, control in ((60, 11, 3, False), (81, 14, 8, False), (70, 23, 8, True), (93, 17, 6, False)):
         n_items = 25
         scores = rng.normal(size=(n_real + n_fake, n_items))
         owned = rng.random((n_real + n_fake, n_items)) < 0.3
