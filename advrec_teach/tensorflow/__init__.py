@@ -10,6 +10,7 @@ from advrec_teach.tensorflow._training import draw_negatives
 from advrec_teach.tensorflow.adversarial import fit_adversarial
 from advrec_teach.tensorflow.attacks import fgm_delta, fgsm_delta, pgd_delta, project, random_delta
 from advrec_teach.tensorflow.bpr import BPRModel, bpr_gradients, bpr_loss, fit_bpr
+from advrec_teach.tensorflow.defences import fit_defended, robust_loss, smooth_loss
 from advrec_teach.tensorflow.gan import (
     critic_loss,
     discriminator_loss,
@@ -39,6 +40,7 @@ __all__ = [
     "fgsm_delta",
     "fit_adversarial",
     "fit_bpr",
+    "fit_defended",
     "fit_gan",
     "fit_sequential",
     "gaussian_data",
@@ -55,10 +57,12 @@ __all__ = [
     "random_delta",
     "ranking_loss",
     "ring_data",
+    "robust_loss",
     "robustness_curve",
     "sample",
     "sequential_loss",
     "setup",
+    "smooth_loss",
     "tensor",
     "value_and_grad",
 ]
