@@ -5,7 +5,6 @@ prefers i. Everything here is a function of margins, or of one table that holds 
 all items.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from advrec_teach.reference import Array, check_ball, fgm_delta, project, sigmoi
 
 DEFENCES = ("robust", "vat", "trades", "fast", "free", "ensemble", "noise")
 # Length of the first, random move along which the divergence has a slope at all.
-PROBE = 1e-2
+PROBE = 0.1
 # Length of the one step of "fast", in units of eps.
 FAST_STEP = 1.25
 
@@ -172,27 +171,3 @@ def check_defence(
     for other in others:
         if (other.user_vectors.shape[0] + other.item_vectors.shape[0], other.item_vectors.shape[1]) != shape:
             raise ValueError("One of the others differs from the model in its number of vectors or in their length.")
-
-
-def gradients_per_batch(defence: str, *, replays: int = 1, others: int = 1) -> float:
-    """Return how many gradients of the loss a batch costs under a defence: its price on any machine.
-
-    Parameters
-    ----------
-    defence
-        One of :data:`DEFENCES`.
-    replays
-        Replays of a batch in ``"free"``.
-    others
-        Number of further models in ``"ensemble"``; they take turns with the model itself.
-    """
-    prices: dict[str, Callable[[], float]] = {
-        "robust": lambda: 1,
-        "noise": lambda: 1,
-        "fast": lambda: 2,
-        "vat": lambda: 3,
-        "trades": lambda: 3,
-        "free": lambda: replays,
-        "ensemble": lambda: 2 + others / (1 + others),
-    }
-    return float(prices[defence]())

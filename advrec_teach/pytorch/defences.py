@@ -250,11 +250,12 @@ def fit_defended(
 
     Notes
     -----
-    :func:`advrec_teach.reference_defences.defended_gradient` holds the formulas, and
-    :func:`advrec_teach.reference_defences.gradients_per_batch` the price. Zhang and Sabuncu (NeurIPS 2018); Miyato,
+    :func:`advrec_teach.reference_defences.defended_gradient` holds the formulas. A batch costs one gradient in
+    ``"robust"`` and ``"noise"``, two in ``"fast"``, three in ``"vat"`` and ``"trades"``, ``replays`` in ``"free"``, and
+    two or three in ``"ensemble"``. Zhang and Sabuncu (NeurIPS 2018); Miyato,
     Maeda, Koyama and Ishii (TPAMI 2019), one power iteration; Zhang et al. (ICML 2019), one inner step; Wong, Rice and
     Kolter (ICLR 2020); Shafahi et al. (NeurIPS 2019); Tramèr et al. (ICLR 2018). All moves are balls of length eps
-    around each vector of the batch.
+    around each vector.
     """
     check_sizes(model.user_vectors.shape[0], model.item_vectors.shape[0], train)
     check_fit(epochs, learning_rate, regularisation, batch_size, optimizer, None, train)
