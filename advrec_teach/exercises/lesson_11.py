@@ -13,7 +13,7 @@ from advrec_teach.exercises.losses import quadratic, track_sum
 
 Gradient = Callable[[np.ndarray], np.ndarray]
 
-# --- 11.1: how far a belief moved
+# --- 11.2: how far a belief moved
 
 
 def _belief_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
@@ -106,7 +106,7 @@ BELIEF = (
     ),
 )
 
-# --- 11.2: the move that changes them most
+# --- 11.3: the move that changes them most
 
 
 def _bowl(rng: np.random.Generator, shape: tuple[int, int], bottom: np.ndarray) -> Made:
@@ -174,9 +174,7 @@ MOVE = (
         "the probe is kept",
         "your move is the step and the small random move together. The random move was only a place to stand on while "
         "asking; afterwards it is dropped.",
-        lambda divergence, x, start, eps, probe: (
-            probe * _unit(start) + _steepest(divergence, x, start, eps, probe)
-        ),
+        lambda divergence, x, start, eps, probe: probe * _unit(start) + _steepest(divergence, x, start, eps, probe),
     ),
     Misconception(
         "probe not scaled",
@@ -325,37 +323,8 @@ FREE = (
 )
 
 EXERCISES = [
-    FunctionExercise(
-        "11.1",
-        "a belief compared with itself gives 0, and no label is needed",
-        hints=(
-            "A margin becomes a belief by the logistic function. Two outcomes are possible: the user prefers i, or j.",
-            "log sigmoid(m) is -softplus(-m), and log(1 - sigmoid(m)) is -softplus(m): safe for large margins.",
-            "With pi = sigmoid(clean): the mean of pi times (softplus(-moved) - softplus(-clean)) plus (1 - pi) times "
-            "(softplus(moved) - softplus(clean)).",
-        ),
-        cases=_belief_cases,
-        reference=lambda clean, moved: np.asarray(reference_defences.smooth_loss(clean, moved)),
-        course=_course_belief,
-        differentiate=("moved",),
-        misconceptions=BELIEF,
-    ),
-    FunctionExercise(
-        "11.2",
-        "a small step aside to see where the beliefs change, then one step of length eps from x",
-        hints=(
-            "What is the slope of a function at its lowest point? So ask somewhere else, close by.",
-            "rows_of_length(start, probe) is the step aside. advrec.value_and_grad(divergence, ...) there gives the slope.",
-            "Return rows_of_length(slope, eps); the step aside is not part of it.",
-        ),
-        cases=_move_cases,
-        keywords=("eps", "probe"),
-        reference=_steepest,
-        course=_course_move,
-        misconceptions=MOVE,
-    ),
     ChoiceExercise(
-        "11.3",
+        "11.1",
         "a heavier penalty as a defence",
         hints=(
             "The attack is a share of each vector's own length, so shorter vectors alone change nothing.",
@@ -371,6 +340,35 @@ EXERCISES = [
             "c": "then robustness would need an attack in training. Think of what an overfitted model knows, and how much "
             "of that survives a small move.",
         },
+    ),
+    FunctionExercise(
+        "11.2",
+        "a belief compared with itself gives 0, and no label is needed",
+        hints=(
+            "A margin becomes a belief by the logistic function. Two outcomes are possible: the user prefers i, or j.",
+            "log sigmoid(m) is -softplus(-m), and log(1 - sigmoid(m)) is -softplus(m): safe for large margins.",
+            "With pi = sigmoid(clean): the mean of pi times (softplus(-moved) - softplus(-clean)) plus (1 - pi) times "
+            "(softplus(moved) - softplus(clean)).",
+        ),
+        cases=_belief_cases,
+        reference=lambda clean, moved: np.asarray(reference_defences.smooth_loss(clean, moved)),
+        course=_course_belief,
+        differentiate=("moved",),
+        misconceptions=BELIEF,
+    ),
+    FunctionExercise(
+        "11.3",
+        "a small step aside to see where the beliefs change, then one step of length eps from x",
+        hints=(
+            "What is the slope of a function at its lowest point? So ask somewhere else, close by.",
+            "rows_of_length(start, probe) is the step aside. advrec.value_and_grad(divergence, ...) there gives the slope.",
+            "Return rows_of_length(slope, eps); the step aside is not part of it.",
+        ),
+        cases=_move_cases,
+        keywords=("eps", "probe"),
+        reference=_steepest,
+        course=_course_move,
+        misconceptions=MOVE,
     ),
     FunctionExercise(
         "11.4",

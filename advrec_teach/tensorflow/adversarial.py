@@ -18,7 +18,9 @@ def _move(way: tf.Tensor, eps: tf.Tensor, n_users: int | None = None) -> tf.Tens
     """Return every row with length eps; with ``n_users`` in root mean square over the moved rows of each table."""
     length = tf.norm(way, axis=1, keepdims=True)
     if n_users is not None:
-        length = tf.concat([tf.fill(tf.shape(part), _root_mean_square(part)) for part in (length[:n_users], length[n_users:])], 0)
+        length = tf.concat(
+            [tf.fill(tf.shape(part), _root_mean_square(part)) for part in (length[:n_users], length[n_users:])], 0
+        )
     # Slopes of a trained model are tiny; a length of 0 stays below anything that is divided by it.
     return way * (eps / tf.maximum(length, 1e-30))
 

@@ -36,20 +36,20 @@ def test_a_change_of_belief(advrec, ops, sigmoid):
         belief = sigmoid(clean)
         return ops.mean(belief * ops.softplus(-moved) + (1 - belief) * ops.softplus(moved))
 
-    assert exercise("11.1").judge(right).status == CORRECT
-    assert exercise("11.1").judge(advrec.smooth_loss).status == CORRECT
+    assert exercise("11.2").judge(right).status == CORRECT
+    assert exercise("11.2").judge(advrec.smooth_loss).status == CORRECT
     messages = {
-        refused("11.1", lambda clean, moved: ops.mean(ops.softplus(-moved)), "no label enters"),
-        refused("11.1", lambda clean, moved: right(moved, clean), "not the same in both directions"),
-        refused("11.1", cross, "is not 0"),
-        refused("11.1", lambda clean, moved: ops.mean(parts(ops, sigmoid, clean, moved)[0]), "only the outcome"),
-        refused("11.1", lambda clean, moved: ops.mean((sigmoid(clean) - sigmoid(moved)) ** 2), "you square"),
-        refused("11.1", lambda clean, moved: ops.sum(sum(parts(ops, sigmoid, clean, moved))), "you sum over the pairs"),
-        refused("11.1", lambda clean, moved: sum(parts(ops, sigmoid, clean, moved)), "one for each pair"),
+        refused("11.2", lambda clean, moved: ops.mean(ops.softplus(-moved)), "no label enters"),
+        refused("11.2", lambda clean, moved: right(moved, clean), "not the same in both directions"),
+        refused("11.2", cross, "is not 0"),
+        refused("11.2", lambda clean, moved: ops.mean(parts(ops, sigmoid, clean, moved)[0]), "only the outcome"),
+        refused("11.2", lambda clean, moved: ops.mean((sigmoid(clean) - sigmoid(moved)) ** 2), "you square"),
+        refused("11.2", lambda clean, moved: ops.sum(sum(parts(ops, sigmoid, clean, moved))), "you sum over the pairs"),
+        refused("11.2", lambda clean, moved: sum(parts(ops, sigmoid, clean, moved)), "one for each pair"),
     }
     assert len(messages) == 7
-    refused("11.1", lambda clean, moved: 2 * right(clean, moved), "expected")
-    refused("11.1", lambda clean, moved: float(right(clean, moved)), "no gradient reaches moved")
+    refused("11.2", lambda clean, moved: 2 * right(clean, moved), "expected")
+    refused("11.2", lambda clean, moved: float(right(clean, moved)), "no gradient reaches moved")
 
 
 def test_the_move_that_changes_most(advrec, ops):
@@ -65,8 +65,8 @@ def test_the_move_that_changes_most(advrec, ops):
     def by_fgm(divergence, x, start, *, eps, probe):
         return advrec.fgm_delta(divergence, x + unit(start, probe), eps=eps)
 
-    assert exercise("11.2").judge(right).status == CORRECT
-    assert exercise("11.2").judge(by_fgm).status == CORRECT
+    assert exercise("11.3").judge(right).status == CORRECT
+    assert exercise("11.3").judge(by_fgm).status == CORRECT
 
     def from_the_spot(divergence, x, start, *, eps, probe):
         return unit(slope(divergence, x), eps)
@@ -93,24 +93,24 @@ def test_the_move_that_changes_most(advrec, ops):
         return x + right(divergence, x, start, **settings)
 
     messages = {
-        refused("11.2", from_the_spot, "at x itself"),
-        refused("11.2", noise, "random direction, scaled to eps"),
-        refused("11.2", kept, "afterwards it is dropped"),
-        refused("11.2", not_scaled, "happened to have"),
-        refused("11.2", too_far, "at a distance of eps"),
-        refused("11.2", raw, "multiply the slope by eps"),
-        refused("11.2", down, "against the slope"),
-        refused("11.2", moved, "x plus the move"),
+        refused("11.3", from_the_spot, "at x itself"),
+        refused("11.3", noise, "random direction, scaled to eps"),
+        refused("11.3", kept, "afterwards it is dropped"),
+        refused("11.3", not_scaled, "happened to have"),
+        refused("11.3", too_far, "at a distance of eps"),
+        refused("11.3", raw, "multiply the slope by eps"),
+        refused("11.3", down, "against the slope"),
+        refused("11.3", moved, "x plus the move"),
     }
     assert len(messages) == 8
 
 
 @pytest.mark.parametrize("letter", ["a", "c", "d"])
 def test_the_prediction(advrec, letter):
-    message = refused("11.3", letter)
+    message = refused("11.1", letter)
     assert ("none of the options" in message) == (letter == "d")
-    assert exercise("11.3").judge("b").status == CORRECT
-    assert exercise("11.3").judge(None).status == NOT_ATTEMPTED
+    assert exercise("11.1").judge("b").status == CORRECT
+    assert exercise("11.1").judge(None).status == NOT_ATTEMPTED
 
 
 def free(advrec, ops, *, anew=False, at=None, step=None, shorten=None, stay=False, first=False):
@@ -172,7 +172,9 @@ def test_the_lesson_and_the_package_mean_the_same(advrec):
     loss_fn = advrec.ranking_loss(*ids)
     table, delta = np.concatenate((p, q)), 0.1 * rng.normal(size=(14, 3))
     course = exercise("11.4").course(advrec)
-    x, after = course([lambda t: loss_fn((t[:6], t[6:]))], advrec.tensor(table), advrec.tensor(delta), eps=0.4, rate=0.3)
+    x, after = course(
+        [lambda t: loss_fn((t[:6], t[6:]))], advrec.tensor(table), advrec.tensor(delta), eps=0.4, rate=0.3
+    )
     rows = np.concatenate((u, i + 6, j + 6))
     settings = {"eps": 0.4, "adv_weight": 1.0, "exponent": 0.5}
     _, gradient, move = reference_defences.defended_gradient("free", table, rows, delta, **settings)
