@@ -92,10 +92,11 @@ def test_ndcg(scores):
 start = bpr(SEED)
 
 # %% [markdown]
-# **How large is the attack?** A fixed length $\varepsilon$ rewards long vectors (lesson 08, trap 1). Lesson 10 therefore
-# used a share of the *median* length of a table. A defence can get around that too: by making those vectors longer than
-# the median that the attacker would like to move. So here every vector $x_r$ may move by a share of **its own** length,
-# $||\delta_r||_2 \le 0.2 \, ||x_r||_2$. We let PGD work on vectors of length 1 and multiply the lengths back in.
+# **How large is the attack?** A fixed length $\varepsilon$ rewards long vectors (lesson 08, trap 1). Lesson 10
+# therefore used a share of the *median* length of a table. A defence can get around that too: by making those vectors
+# longer than the median that the attacker would like to move. So here every vector $x_r$ may move by a share of **its
+# own** length, $||\delta_r||_2 \le 0.2 \, ||x_r||_2$. We let PGD work on vectors of length 1 and multiply the lengths
+# back in.
 
 
 # %%
@@ -417,10 +418,10 @@ claim(
 
 # %% [markdown]
 # *Takeaway:* a smooth loss does make the model hard to move, and pays with clean lists. At three gradients a batch it
-# does about what a heavier penalty does for one. Why? The smooth term is satisfied by a model that believes little: with
-# short vectors all beliefs are near a half and stay there. TRADES and VAT come out alike here, although one holds the
-# beliefs fixed. In their papers both are used where this cannot be replaced by a penalty: VAT's strength is unlabelled
-# data, and a rating matrix has labels everywhere.
+# does about what a heavier penalty does for one. Why? The smooth term is satisfied by a model that believes little:
+# with short vectors all beliefs are near a half and stay there. TRADES and VAT come out alike here, although one holds
+# the beliefs fixed. In their papers both are used where this cannot be replaced by a penalty: VAT's strength is
+# unlabelled data, and a rating matrix has labels everywhere.
 #
 # ## A loss that lets go
 #
@@ -497,9 +498,9 @@ claim("q = 1 loses more than 3 % clean", bool(runs["robust loss, q 1.0"]["clean"
 # \delta_r \leftarrow \operatorname{project}\Big(\delta_r + \varepsilon \frac{g_r}{||g_r||_2}\Big), \qquad
 # g = \nabla L(\theta + \delta) .$$
 #
-# The move is **never begun anew**; it grows from batch to batch. One gradient per step. With pictures a batch comes back
-# only in the next epoch, so the paper *replays* each batch several times, to let its move grow. Here is a version of the
-# loop as one meets it.
+# The move is **never begun anew**; it grows from batch to batch. One gradient per step. With pictures a batch comes
+# back only in the next epoch, so the paper *replays* each batch several times, to let its move grow. Here is a version
+# of the loop as one meets it.
 
 
 # %%
@@ -620,11 +621,11 @@ claim(
 #
 # **Question.** APR has one number $\varepsilon$ for all epochs, both tables and all vectors. What if it may vary?
 #
-# - **Over time** (intensity control). From weak to strong is a *curriculum* (Cai et al., 2018, did it with the number of
-#   PGD steps): $\varepsilon$ rises to 1 over the epochs. Controls: 1 from the first epoch, and falling from 1.
+# - **Over time** (intensity control). From weak to strong is a *curriculum* (Cai et al., 2018, did it with the number
+#   of PGD steps): $\varepsilon$ rises to 1 over the epochs. Controls: 1 from the first epoch, and falling from 1.
 # - **Over layers.** A factorisation has two: attack the users' table only, or the films'.
-# - **Over vectors** (gradient scaling). FGM gives each vector's gradient the same length. Scale all gradients of a table
-#   by *one* factor instead, and frequent vectors with steep slopes move far, others hardly.
+# - **Over vectors** (gradient scaling). FGM gives each vector's gradient the same length. Scale all gradients of a
+#   table by *one* factor instead, and frequent vectors with steep slopes move far, others hardly.
 
 # %%
 passes = max(1, round(SIZES["budget"] / 2))
@@ -939,31 +940,31 @@ claim("on what is compared it gains less than a tenth", compared["adversarial"] 
 claim("clean, it loses less than 10 %", bool(table["adversarial"]["clean"] > 0.9 * table["SASRec+"]["clean"]))
 
 # %% [markdown]
-# *Takeaway:* on the reader the attack at the input is far more harmful than on a factorisation, and adversarial training
-# helps far more: it keeps much more where it trained, for hardly any clean loss, and noise of the same length does not.
-# But look at the other layer. A model is not "robust"; a *layer* of it is. Choose the layer by asking what an attacker
-# can reach: somebody who edits a film's picture moves both.
+# *Takeaway:* on the reader the attack at the input is far more harmful than on a factorisation, and adversarial
+# training helps far more: it keeps much more where it trained, for hardly any clean loss, and noise of the same length
+# does not. But look at the other layer. A model is not "robust"; a *layer* of it is. Choose the layer by asking what an
+# attacker can reach: somebody who edits a film's picture moves both.
 #
 # ## What can go wrong
 #
-# - **A front is made of what you tried.** We gave each method one to three settings. A method off the front may come back
-#   with others; the claim is about these, at this price.
+# - **A front is made of what you tried.** We gave each method one to three settings. A method off the front may come
+#   back with others; the claim is about these, at this price.
 # - **The judge could be better.** Before the judge aimed at the list's edge, several defences looked twice as good.
 #   Expect the next aim to take another piece away.
-# - **A share of the length is an assumption** too: it says that a long vector is as easy to move, relative to itself, as
-#   a short one.
+# - **A share of the length is an assumption** too: it says that a long vector is as easy to move, relative to itself,
+#   as a short one.
 # - **The settings were looked at with test films**, on the seeds of the bands. The differences that we claim are larger
 #   than what that can buy, small ones are not claimed.
 # - **Cheap on this model.** On a large network the forward pass dominates, and a random start costs nothing.
 #
-# **Ethics.** "We use adversarial training" says nothing without the price, the attack, the layer and the knob that would
-# have done the same. Publish the controls that came out as good as your method; they save others the electricity.
+# **Ethics.** "We use adversarial training" says nothing without the price, the attack, the layer and the knob that
+# would have done the same. Publish the controls that came out as good as your method; they save others the electricity.
 #
 # ## What we learned
 #
 # - Compare at an equal number of gradients, under an attack that is made for each model and scaled to each vector.
-# - A heavier penalty is a defence that everybody has. Smooth losses, a robust loss and fast training do not clearly beat
-#   it here.
+# - A heavier penalty is a defence that everybody has. Smooth losses, a robust loss and fast training do not clearly
+#   beat it here.
 # - A move that lives on costs nothing and beats them all; replays, which the original needs, do harm where vectors come
 #   back in every batch.
 # - Rising strength is borne where constant strength collapses; defending one table is no defence; borrowed moves give
@@ -980,8 +981,8 @@ claim("clean, it loses less than 10 %", bool(table["adversarial"]["clean"] > 0.9
 #   Principled Trade-off between Robustness and Accuracy*. ICML 2019. TRADES.
 # - Zhilu Zhang, Mert R. Sabuncu: *Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels*.
 #   NeurIPS 2018.
-# - Ali Shafahi, Mahyar Najibi, Amin Ghiasi, Zheng Xu, John Dickerson, Christoph Studer, Larry S. Davis, Gavin Taylor, Tom
-#   Goldstein: *Adversarial Training for Free!* NeurIPS 2019.
+# - Ali Shafahi, Mahyar Najibi, Amin Ghiasi, Zheng Xu, John Dickerson, Christoph Studer, Larry S. Davis, Gavin Taylor,
+#   Tom Goldstein: *Adversarial Training for Free!* NeurIPS 2019.
 # - Eric Wong, Leslie Rice, J. Zico Kolter: *Fast is Better than Free: Revisiting Adversarial Training*. ICLR 2020.
 # - Florian Tramèr, Alexey Kurakin, Nicolas Papernot, Ian Goodfellow, Dan Boneh, Patrick McDaniel: *Ensemble Adversarial
 #   Training: Attacks and Defenses*. ICLR 2018.
