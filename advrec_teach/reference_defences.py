@@ -29,8 +29,8 @@ def smooth_loss(clean: ArrayLike, moved: ArrayLike) -> float:
 
     Notes
     -----
-    With pi = sigmoid(clean) it is pi log(pi / pi') + (1 - pi) log((1 - pi) / (1 - pi')). No label enters. Miyato, Maeda,
-    Koyama and Ishii, "Virtual Adversarial Training", TPAMI 41(8), 2019; Zhang et al., "Theoretically Principled
+    With pi = sigmoid(clean) it is pi log(pi / pi') + (1 - pi) log((1 - pi) / (1 - pi')). No label enters. Miyato,
+    Maeda, Koyama and Ishii, "Virtual Adversarial Training", TPAMI 41(8), 2019; Zhang et al., "Theoretically Principled
     Trade-off between Robustness and Accuracy", ICML 2019.
     """
     a, b = (np.asarray(m, np.float64) for m in (clean, moved))
@@ -77,16 +77,16 @@ def defended_gradient(
     rows
         Rows of ``table``: users, items and negatives of the batch, a third each.
     way
-        Shape of ``table``. ``"vat"``, ``"trades"``, ``"fast"``, ``"noise"``: a random direction for each row. ``"free"``: the move
-        left by the step before. ``"ensemble"``: the table of the model that makes the move.
+        Shape of ``table``. ``"vat"``, ``"trades"``, ``"fast"``, ``"noise"``: a random direction for each row.
+        ``"free"``: the move left by the step before. ``"ensemble"``: the table of the model that makes the move.
     eps, adv_weight, exponent
         As in ``fit_defended``.
 
     Returns
     -------
     losses
-        Shape [2]: the loss at the vectors (for ``"fast"``, ``"free"`` and ``"noise"``, which do not look there, the same as the
-        second), and the loss or divergence at the moved vectors.
+        Shape [2]: the loss at the vectors (for ``"fast"``, ``"free"`` and ``"noise"``, which do not look there, the
+        same as the second), and the loss or divergence at the moved vectors.
     gradient
         Shape of ``table``, without regularisation.
     move

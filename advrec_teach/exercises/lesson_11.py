@@ -76,8 +76,8 @@ BELIEF = (
     ),
     Misconception(
         "one of two outcomes",
-        "only the outcome that the user prefers i is counted. The model also has a belief of the other outcome, 1 - pi, "
-        "with a term of its own.",
+        "only the outcome that the user prefers i is counted. The model also has a belief of the other outcome, 1 - "
+        "pi, with a term of its own.",
         _one_side,
     ),
     Misconception(
@@ -166,8 +166,8 @@ MOVE = (
     ),
     Misconception(
         "only noise",
-        "you return the random direction, scaled to eps. It was to be the place from which you ask where the divergence "
-        "rises.",
+        "you return the random direction, scaled to eps. It was to be the place from which you ask where the "
+        "divergence rises.",
         lambda divergence, x, start, eps, probe: eps * _unit(start),
     ),
     Misconception(
@@ -178,8 +178,8 @@ MOVE = (
     ),
     Misconception(
         "probe not scaled",
-        "the random move has the length that the draw happened to have. Each of its rows should have length probe before "
-        "you ask.",
+        "the random move has the length that the draw happened to have. Each of its rows should have length probe "
+        "before you ask.",
         lambda divergence, x, start, eps, probe: eps * _unit(divergence(x + probe * start)),
     ),
     Misconception(
@@ -190,8 +190,8 @@ MOVE = (
     ),
     Misconception(
         "raw slope",
-        "you multiply the slope by eps. Then a vector whose beliefs hardly change hardly moves: each row should move by "
-        "length eps.",
+        "you multiply the slope by eps. Then a vector whose beliefs hardly change hardly moves: each row should "
+        "move by length eps.",
         lambda divergence, x, start, eps, probe: eps * divergence(x + probe * _unit(start)),
     ),
     Misconception(
@@ -316,8 +316,8 @@ FREE = (
     ),
     Misconception(
         "raw slope",
-        "your move takes a step of eps times the gradient, and a trained model's gradients are tiny. Give each row of the "
-        "step the length eps.",
+        "your move takes a step of eps times the gradient, and a trained model's gradients are tiny. Give each row "
+        "of the step the length eps.",
         _free(raw=True),
     ),
 )
@@ -335,10 +335,11 @@ EXERCISES = [
         explanation="a penalty that costs next to nothing without an attack keeps clearly more under it. Every defence "
         "below has to be better than this knob, which everybody has.",
         wrong={
-            "a": "an attack of a fixed length would indeed hurt short vectors more (lesson 08, trap 1). But here every "
-            "vector moves by a share of its own length, so its length alone changes nothing. What else does a penalty do?",
-            "c": "then robustness would need an attack in training. Think of what an overfitted model knows, and how much "
-            "of that survives a small move.",
+            "a": "an attack of a fixed length would indeed hurt short vectors more (lesson 08, trap 1). But here "
+            "every vector moves by a share of its own length, so its length alone changes nothing. What else does a "
+            "penalty do?",
+            "c": "then robustness would need an attack in training. Think of what an overfitted model knows, and "
+            "how much of that survives a small move.",
         },
     ),
     FunctionExercise(
@@ -361,7 +362,8 @@ EXERCISES = [
         "a small step aside to see where the beliefs change, then one step of length eps from x",
         hints=(
             "What is the slope of a function at its lowest point? So ask somewhere else, close by.",
-            "rows_of_length(start, probe) is the step aside. advrec.value_and_grad(divergence, ...) there gives the slope.",
+            "rows_of_length(start, probe) is the step aside. advrec.value_and_grad(divergence, ...) there gives the "
+            "slope.",
             "Return rows_of_length(slope, eps); the step aside is not part of it.",
         ),
         cases=_move_cases,
@@ -377,7 +379,8 @@ EXERCISES = [
             "Train once with the copied program and once with no move at all, and compare the vectors.",
             "Where is delta when the gradient is taken? It should be what the batch before left behind. And once it "
             "lives on: how long can it get?",
-            "Leave out the line that sets delta to zero, and end each round with advrec.project(..., eps=eps, norm='l2').",
+            "Leave out the line that sets delta to zero, and end each round with advrec.project(..., eps=eps, "
+            "norm='l2').",
         ),
         cases=_free_cases,
         keywords=("eps", "rate"),
