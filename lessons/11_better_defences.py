@@ -10,8 +10,8 @@
 # %% [markdown]
 # # 11 · What buys more robustness per second?
 #
-# You will find out which of the defences with famous names are worth their price on a recommender, which are worth less
-# than a knob that you already have, and which one costs nothing extra.
+# You will find out which of the defences with famous names are worth their price on a recommender, which are worth no
+# more than a knob that you already have, and how the winner changes with the judge.
 
 # %% [markdown]
 # **You will be able to**
@@ -122,11 +122,15 @@ def ndcg_after(model, moves):
 
 
 # %% [markdown]
-# **What does it aim at?** Two aims, and the *worse* of the two counts:
+# **What does it aim at?** Three moves, and the *worst* of them counts:
 #
-# - *known ratings*: the BPR loss of all training triples, which is what APR trains against;
-# - *the list's edge*: the 20 films that this model shows a user, each against films that stand right below the list.
-#   Lesson 08 found that what counts is where the attacked films stand; this is the place where lists change.
+# - *ratings*: PGD on the BPR loss of all training triples, which is what APR trains against;
+# - *edge*: PGD on the edge of this model's lists, the 20 films that it shows a user, each against films that stand
+#   right below. Lesson 08 found that what counts is where the attacked films stand; this is the place where lists
+#   change;
+# - *borrowed*: the edge move of the *start* model, as it is. All models grew out of it, so it fits their coordinates.
+#   If a borrowed move does more than a model's own, that model's gradient is not the best guide (lesson 09), and the
+#   judge must know.
 
 
 # %%
@@ -146,12 +150,13 @@ def on_the_edge(model):
 
 
 known_loss = on_ratings()
+borrowed = relative_moves(start, on_the_edge(start))
 
 
 def judge(model):
-    """NDCG@20 on test: clean, and what is left under PGD with each aim."""
-    aims = {"ratings": known_loss, "edge": on_the_edge(model)}
-    left = {aim: ndcg_after(model, relative_moves(model, loss_fn)) for aim, loss_fn in aims.items()}
+    """NDCG@20 on test: clean, and what is left after each of the three moves."""
+    moves = {"ratings": relative_moves(model, known_loss), "edge": relative_moves(model, on_the_edge(model))}
+    left = {aim: ndcg_after(model, move) for aim, move in (moves | {"borrowed": borrowed}).items()}
     return {"clean": test_ndcg(advrec.numpy(model.score_all())), **left, "worst": min(left.values())}
 
 
@@ -162,10 +167,10 @@ def judge(model):
 runs = {}
 
 
-def run(name, fit, *, price, budget=None, **settings):
+def run(name, fit, *, price, **settings):
     """Train a copy of the start for `budget` gradients per batch, judge it, and keep the row under its name."""
     model = start.copy()
-    epochs = max(1, round((budget or SIZES["budget"]) / price))
+    epochs = max(1, round(SIZES["budget"] / price))
     history = fit(model, split.train, epochs=epochs, **(TUNED | settings), seed=SEED + 1)
     seconds = np.median([record["seconds"] for record in history])
     runs[name] = judge(model) | {"model": model, "passes": epochs, "s per pass": seconds}
@@ -174,7 +179,7 @@ def run(name, fit, *, price, budget=None, **settings):
 
 def show(*names):
     """A table of these runs."""
-    keys = ("clean", "ratings", "edge", "worst", "passes", "s per pass")
+    keys = ("clean", "ratings", "edge", "borrowed", "worst", "passes", "s per pass")
     return plots.table([{"defence": name} | {key: runs[name][key] for key in keys} for name in names])
 
 
@@ -212,10 +217,10 @@ prediction = exercise("11.1").check(prediction)
 # %%
 run("BPR+", advrec.fit_bpr, price=1)
 run("noise", advrec.fit_defended, price=1, defence="noise", eps=0.5)
-for times in (1.5, 2, 3):
+for times in (1.5, 2):
     run(f"penalty x {times}", advrec.fit_bpr, price=1, regularisation=times * TUNED["regularisation"])
 run("APR", advrec.fit_adversarial, price=2, eps=0.5)
-PENALTIES = [f"penalty x {times}" for times in (1.5, 2, 3)]
+PENALTIES = [f"penalty x {times}" for times in (1.5, 2)]
 
 # %% tags=["nbval-ignore-output"]
 show("BPR+", "noise", *PENALTIES, "APR")
@@ -235,7 +240,7 @@ claim(
 )
 claim("APR keeps more than BPR+", runs["APR"]["worst"] > plus["worst"])
 claim(
-    "the list's edge is the worse aim for all of them",
+    "the edge takes more than the ratings do, from all of them",
     bool(np.all(of("edge", "BPR+", *PENALTIES, "APR") < of("ratings", "BPR+", *PENALTIES, "APR"))),
 )
 
@@ -394,34 +399,33 @@ claim(
 # three gradients: clean, one to find the move, one at the moved vectors.
 
 # %%
-for name, weight in (("VAT, lambda 0.3", 0.3), ("VAT", 1.0)):
-    run(name, advrec.fit_defended, price=3, defence="vat", eps=0.5, adv_weight=weight)
+run("VAT", advrec.fit_defended, price=3, defence="vat", eps=0.5, adv_weight=1.0)
 run("TRADES", advrec.fit_defended, price=3, defence="trades", eps=0.5, adv_weight=1.0)
 
 # %% tags=["nbval-ignore-output"]
-show("BPR+", *PENALTIES, "VAT, lambda 0.3", "VAT", "TRADES")
+show("BPR+", *PENALTIES, "VAT", "TRADES")
 
 # %%
 claim("VAT, worst", runs["VAT"]["worst"])
-claim("VAT with lambda 1 loses more than 5 % clean", bool(runs["VAT"]["clean"] < 0.95 * plus["clean"]))
+claim("VAT loses more than 5 % clean", bool(runs["VAT"]["clean"] < 0.95 * plus["clean"]))
 claim(
-    "TRADES and VAT differ by less than 0.02, clean and worst",
-    bool(
-        abs(runs["TRADES"]["clean"] - runs["VAT"]["clean"]) < 0.02
-        and abs(runs["TRADES"]["worst"] - runs["VAT"]["worst"]) < 0.02
-    ),
+    "TRADES and VAT differ by less than 0.025, clean and worst",
+    all(abs(runs["VAT"][what] - runs["TRADES"][what]) < 0.025 for what in ("clean", "worst")),
 )
 claim(
-    "at VAT's clean level the penalty keeps about as much: VAT gains less than 0.02 on the best penalty",
-    bool(of("worst", "VAT", "TRADES").max() < of("worst", *PENALTIES).max() + 0.02),
+    "penalty x 2 has more clean than both, and they gain less than 0.01 on it under attack",
+    bool(
+        of("clean", "VAT", "TRADES").max() < runs["penalty x 2"]["clean"]
+        and of("worst", "VAT", "TRADES").max() < runs["penalty x 2"]["worst"] + 0.01
+    ),
 )
 
 # %% [markdown]
-# *Takeaway:* a smooth loss does make the model hard to move, and pays with clean lists. At three gradients a batch it
-# does about what a heavier penalty does for one. Why? The smooth term is satisfied by a model that believes little:
-# with short vectors all beliefs are near a half and stay there. TRADES and VAT come out alike here, although one holds
-# the beliefs fixed. In their papers both are used where this cannot be replaced by a penalty: VAT's strength is
-# unlabelled data, and a rating matrix has labels everywhere.
+# *Takeaway:* a smooth loss pays for its calm with clean lists. At three gradients a batch it does no more than a
+# heavier penalty does for one. Why? The smooth term is satisfied by a model that believes little: with short vectors
+# all beliefs are near a half and stay there. TRADES and VAT come out alike here, although one holds the beliefs fixed.
+# In their papers they are used where no penalty can stand in for them: VAT's strength is unlabelled data, and a rating
+# matrix has labels everywhere.
 #
 # ## A loss that lets go
 #
@@ -453,14 +457,13 @@ def bounded(m):
 pulls = {name: [pull(loss, m) for m in (wrong, unsure, right)] for name, loss in (("robust", bounded),)}
 pulls["BPR"] = [pull(lambda m: advrec.bpr_loss(m, 0 * m), m) for m in (wrong, unsure, right)]
 
-for exponent in (0.5, 1.0):
-    run(f"robust loss, q {exponent}", advrec.fit_defended, price=1, defence="robust", exponent=exponent)
+run("robust loss", advrec.fit_defended, price=1, defence="robust", exponent=0.5)
 
 # %% tags=["nbval-ignore-output"]
-show("BPR+", *PENALTIES, "robust loss, q 0.5", "robust loss, q 1.0")
+show("BPR+", *PENALTIES, "robust loss")
 
 # %%
-robust = runs["robust loss, q 0.5"]
+robust = runs["robust loss"]
 claim(
     "BPR: the hopeless pair pulls most; robust loss: the unsure one",
     bool(pulls["BPR"][0] == max(pulls["BPR"]) and pulls["robust"][1] == max(pulls["robust"])),
@@ -476,7 +479,6 @@ claim(
         and abs(robust["worst"] - runs["penalty x 1.5"]["worst"]) < 0.02
     ),
 )
-claim("q = 1 loses more than 3 % clean", bool(runs["robust loss, q 1.0"]["clean"] < 0.97 * plus["clean"]))
 
 # %% [markdown]
 # *Takeaway:* robust against wrong labels is not the same word as robust against moves, and still it helps: a model that
@@ -573,44 +575,49 @@ share_of_users = len(np.unique(split.train.users[in_batch])) / n_users
 claim("share of all users that one batch touches", share_of_users)
 
 run("fast, eps 0.5", advrec.fit_defended, price=2, defence="fast", eps=0.5)
-for eps in (0.5, 1.0, 1.5):
+for eps in (1.0, 1.5):
     run(f"free, eps {eps}", advrec.fit_defended, price=1, defence="free", eps=eps, replays=1)
 run("free, 4 replays", advrec.fit_defended, price=4, defence="free", eps=1.0, replays=4)
 run("4 replays, no move", advrec.fit_defended, price=4, defence="free", eps=0.0, replays=4)
-run("free, a quarter", advrec.fit_defended, price=1, defence="free", eps=1.5, replays=1, budget=SIZES["budget"] / 4)
-FREE = [f"free, eps {eps}" for eps in (0.5, 1.0, 1.5)]
+FREE = [f"free, eps {eps}" for eps in (1.0, 1.5)]
 
 # %% tags=["nbval-ignore-output"]
-show("BPR+", *PENALTIES, "APR", "fast, eps 0.5", *FREE, "free, 4 replays", "4 replays, no move", "free, a quarter")
+show("BPR+", *PENALTIES, "APR", "fast, eps 0.5", *FREE, "free, 4 replays", "4 replays, no move")
 
 # %%
 free = runs["free, eps 1.5"]
 claim("free, eps = 1.5, clean", free["clean"])
 claim("free, eps = 1.5, worst", free["worst"])
 claim(
-    "free, eps = 1.5, keeps more than APR and every penalty, and loses less than 3 % clean",
-    bool(free["worst"] > of("worst", "APR", *PENALTIES).max() and free["clean"] > 0.97 * plus["clean"]),
+    "under the ratings move free, eps = 1.5, keeps more than APR, fast and every penalty",
+    bool(free["ratings"] > of("ratings", "APR", "fast, eps 0.5", *PENALTIES).max()),
 )
+claim("and under the edge move too", bool(free["edge"] > of("edge", "APR", "fast, eps 0.5", *PENALTIES).max()))
+claim("the borrowed move takes more from it than its own two", free["borrowed"] < min(free["ratings"], free["edge"]))
 claim(
-    "with a quarter of the price it keeps more than APR with all of it",
-    bool(runs["free, a quarter"]["worst"] > runs["APR"]["worst"]),
-)
-claim(
-    "fast stays below 97 % of BPR+ clean, and gains less than 0.02 on the best penalty",
+    "worst of the three: free keeps more than BPR+, is within 0.02 of APR, and loses less than 3 % clean",
     bool(
-        runs["fast, eps 0.5"]["clean"] < 0.97 * plus["clean"]
-        and runs["fast, eps 0.5"]["worst"] < of("worst", *PENALTIES).max() + 0.02
+        free["worst"] > plus["worst"]
+        and abs(free["worst"] - runs["APR"]["worst"]) < 0.02
+        and free["clean"] > 0.97 * plus["clean"]
     ),
 )
+claim("fast loses more than 3 % clean", bool(runs["fast, eps 0.5"]["clean"] < 0.97 * plus["clean"]))
 claim(
-    "four replays lose more than 10 % clean, with the move and without",
-    bool(of("clean", "free, 4 replays", "4 replays, no move").max() < 0.9 * plus["clean"]),
+    "four replays lose more than 8 % clean, with the move and without",
+    bool(of("clean", "free, 4 replays", "4 replays, no move").max() < 0.92 * plus["clean"]),
 )
 
 # %% [markdown]
-# Why should so cheap a move be better than APR's? A guess: APR's attack sees *one* batch, in which a vector stands in a
-# few pairs, and pushes against exactly these (lesson 10). A move that lives on is the sum of what many batches said.
-# With a rate of 0 your `free_pass` learns nothing and only lets the move live, so the guess can be tested.
+# Look at the columns one by one. Judged by the ratings move, free training is far ahead of everything; judged by the
+# edge of its own lists, still ahead. Then comes a move that was made for *another* model, and most of the lead is gone.
+# For a model whose own gradient is the best guide that cannot happen. So part of the lead was of the kind that lesson
+# 09 warns of, and a comparison with two judges would have published it.
+#
+# What is left is no small thing: the level of APR, from steps that cost one gradient. And why is free training so good
+# under the ratings move? A guess: APR's attack sees *one* batch, in which a vector stands in a few pairs, and pushes
+# against exactly these (lesson 10). A move that lives on is the sum of what many batches said. With a rate of 0 your
+# `free_pass` learns nothing and only lets the move live, so the guess can be tested.
 
 # %%
 order = np.random.default_rng(SEED).permutation(len(split.train.users))
@@ -634,11 +641,10 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* the winner costs nothing: one gradient per batch, as ordinary training. A user's vector is in nearly every
-# batch, so its move grows by itself. It is a milder attack on the batch and a stronger one on everything else, and that
-# is what the model is judged by; it can be three times as long as APR's without ruining anything. The replays, made for
-# pictures that come back once an epoch, do harm, and the run without any move shows that it is the replaying as such.
-# Fast training gives up the clean term and pays with clean lists.
+# *Takeaway:* on vectors a move can live without replays: a user's vector is in most batches, so its move grows by
+# itself. It is a milder attack on the batch and a stronger one on all ratings, which is the attack that the model then
+# withstands best. The replays, made for pictures that come back once an epoch, do harm here, and the run without any
+# move shows that it is the replaying as such. Fast training gives up the clean term and pays with clean lists.
 #
 # ## Strength over time, over tables, over vectors
 #
@@ -668,28 +674,25 @@ show("BPR+", "APR", *PENALTIES, *variants)
 
 # %%
 rising = runs["eps rising to 1"]
-claim("rising to 1 keeps more than APR with 0.5 throughout", rising["worst"] > runs["APR"]["worst"])
 claim("rising to 1, worst", rising["worst"])
+claim("one scale per table, worst", runs["one scale per table"]["worst"])
+claim(
+    "rising to 1 and one scale per table keep more than penalty x 2",
+    bool(of("worst", "eps rising to 1", "one scale per table").min() > runs["penalty x 2"]["worst"]),
+)
 claim(
     "1 throughout collapses: it loses more than a third clean",
     bool(runs["eps 1 throughout"]["clean"] < plus["clean"] * 2 / 3),
 )
 claim(
-    "falling from 1 keeps less than APR, and less clean",
+    "falling from 1 keeps less than rising, and has less clean",
     bool(
-        runs["eps falling from 1"]["worst"] < runs["APR"]["worst"]
-        and runs["eps falling from 1"]["clean"] < runs["APR"]["clean"]
+        runs["eps falling from 1"]["worst"] < rising["worst"] and runs["eps falling from 1"]["clean"] < rising["clean"]
     ),
 )
 claim(
-    "attacking one table only keeps less than BPR+", bool(of("worst", "users only", "films only").max() < plus["worst"])
-)
-claim(
-    "one scale per table keeps more than FGM's lengths and has less clean",
-    bool(
-        runs["one scale per table"]["worst"] > runs["APR"]["worst"]
-        and runs["one scale per table"]["clean"] < runs["APR"]["clean"]
-    ),
+    "attacking one table only keeps less than BPR+, and less than attacking both",
+    bool(of("worst", "users only", "films only").max() < min(plus["worst"], runs["APR"]["worst"])),
 )
 
 # %% [markdown]
@@ -751,7 +754,7 @@ claim(
     "under transfer APR and free keep more than both ensembles",
     bool(of("by transfer", *VICTIMS[3:]).min() > of("by transfer", *both).max()),
 )
-claim("under the judge APR keeps more than both ensembles", runs["APR"]["worst"] > of("worst", *both).max())
+claim("worst of the three: APR keeps more than both ensembles", runs["APR"]["worst"] > of("worst", *both).max())
 
 # %% [markdown]
 # *Takeaway:* here the ensemble gives nothing that one model does not give for less, not even against transfer, which it
@@ -763,7 +766,7 @@ claim("under the judge APR keeps more than both ensembles", runs["APR"]["worst"]
 #
 # **Question.** Which of all these would you choose?
 #
-# A point is on the **Pareto front** if no other is better in both respects.
+# A point is on the **Pareto front** if no other is at least as good in both respects.
 
 # %% tags=["nbval-ignore-output"]
 plots.table(
@@ -773,66 +776,50 @@ plots.table(
     ]
 )
 
+
 # %%
-points = {name: (row["clean"], row["worst"]) for name, row in runs.items()}
+def front_of(judged):
+    """The names of the runs on the front of clean and this column."""
+    points = {name: (row["clean"], row[judged]) for name, row in runs.items()}
+    better = {a: [b for b in points if b != a and np.all(np.array(points[b]) >= points[a])] for a in points}
+    return {name for name in points if not better[name]}
 
-
-def on_front(name):
-    """Whether no other run has both more clean and more worst."""
-    clean, worst = points[name]
-    return not any(c >= clean and w >= worst and (c, w) != (clean, worst) for c, w in points.values())
-
-
-front = sorted((name for name in points if on_front(name)), key=lambda name: points[name])
 
 # %% tags=["nbval-ignore-output"]
-fig, axis = plots.figure("At an equal number of gradients, a move that lives on beats all others", size=(9, 5.2))
+fig, axes = plots.figure("Three moves by the attacker, three fronts", columns=3, sharey=True, size=(12, 4.4))
 curve = ["BPR+", *PENALTIES]
-plots.line(axis, of("clean", *curve), of("worst", *curve), "clean", "penalty x 1, 1.5, 2, 3")
-plots.line(axis, of("clean", *FREE), of("worst", *FREE), "defended", "free, eps 0.5, 1, 1.5")
-plots.line(axis, of("clean", "noise"), of("worst", "noise"), "random", "noise", linestyle="")
-rest = [n for n in points if n not in (*curve, *FREE, "noise") and points[n][0] > 0.9 * plus["clean"]]
-plots.line(axis, of("clean", *rest), of("worst", *rest), "extra", "other defences", linestyle="")
-for k, name in enumerate(sorted(rest, key=lambda name: points[name])):
-    axis.annotate(name, points[name], xytext=(5, 5 if k % 2 else -11), textcoords="offset points", fontsize=8)
-plots.label(axis, x="NDCG@20, clean", y="NDCG@20, worst of two attacks, share 0.2", legend=True)
-
-# %%
-claim("on the front there is at least one free run", any(name in front for name in FREE))
-claim(
-    "VAT, TRADES, fast, the ensembles and the replays are not on it",
-    not set(front)
-    & {"VAT", "VAT, lambda 0.3", "TRADES", "fast, eps 0.5", *both, "free, 4 replays", "4 replays, no move"},
-)
-
-# %% [markdown]
-# The winner looks almost too good, so it gets the checks of lesson 09 for hidden gradients, with its own edge as the
-# aim: noise, one step, many steps, and a much larger ball.
-
-# %%
-winner = free["model"]
-edge = on_the_edge(winner)
-noise = [
-    advrec.numpy(advrec.random_delta(advrec.tensor(t), eps=SHARE, norm="l2", generator=advrec.generator(SEED)))
-    for t in tables_of(winner)
+rest = [
+    n for n, row in runs.items() if n not in (*curve, *FREE, "noise", "APR") and row["clean"] > 0.88 * plus["clean"]
 ]
-checks = {"noise": ndcg_after(winner, noise), "PGD": free["edge"]}
-checks["PGD, share 0.8"] = ndcg_after(winner, relative_moves(winner, edge, 4 * SHARE))
-checks["borrowed from BPR+"] = ndcg_after(winner, relative_moves(plus["model"], on_the_edge(plus["model"])))
-
-# %% tags=["nbval-ignore-output"]
-plots.table([{"attack on the winner": name, "NDCG@20": value} for name, value in checks.items()])
+for axis, judged in zip(axes, ("ratings", "edge", "worst")):
+    plots.line(axis, of("clean", *curve), of(judged, *curve), "clean", "penalty x 1, 1.5, 2")
+    plots.line(axis, of("clean", *FREE), of(judged, *FREE), "defended", "free, eps 1, 1.5")
+    plots.line(axis, of("clean", "APR"), of(judged, "APR"), "attacked", "APR", linestyle="")
+    plots.line(axis, of("clean", "noise"), of(judged, "noise"), "random", "noise", linestyle="")
+    plots.line(axis, of("clean", *rest), of(judged, *rest), "extra", "others", linestyle="", alpha=0.6)
+    for name in rest if judged == "worst" else ():
+        axis.annotate(name, (runs[name]["clean"], runs[name][judged]), (4, -3), textcoords="offset points", fontsize=7)
+    title = {"ratings": "PGD on the ratings", "edge": "PGD on its own edge", "worst": "worst of three"}[judged]
+    plots.label(axis, x="NDCG@20, clean", y="", title=title)
+axes[0].set_ylabel("NDCG@20 left, share 0.2")
+axes[0].legend(loc="lower left", fontsize=8)
 
 # %%
+LOSERS = {"VAT", "TRADES", "4 replays, no move", "free, 4 replays", "users only", "films only", "eps 1 throughout"}
+claim("judged by the ratings alone, free training is on the front", bool(front_of("ratings") & set(FREE)))
+claim("worst of three: none of seven is on the front", not front_of("worst") & LOSERS)
 claim(
-    "its own PGD hurts the winner more than noise and than PGD borrowed from BPR+",
-    bool(checks["PGD"] < min(checks["noise"], checks["borrowed from BPR+"])),
+    "worst of three, among those within 3 % of BPR+ clean: the best has less than 1.25 times the worst of BPR+",
+    bool(max(row["worst"] for row in runs.values() if row["clean"] > 0.97 * plus["clean"]) < 1.25 * plus["worst"]),
 )
-claim("in a ball four times as large less than a third is left", bool(checks["PGD, share 0.8"] < free["clean"] / 3))
 
 # %% [markdown]
-# *Takeaway:* nothing is hidden, and nothing is invulnerable. Robustness here is a slope, not a wall: it takes a larger
-# move to do the same damage.
+# *Takeaway:* with one judge there is a clear winner. With three there is a crowd: a penalty that was set with the
+# attack in mind, the robust loss, free training and APR all do much the same for clean lists that are as good as
+# before, and a rising attack or one scale per table gives a little more for a little less. Now read the seconds. The
+# number of gradients is a fair price for the *idea*, not for your machine: on a model this small the optimiser's own
+# work costs as much as a gradient, so a method with twice the passes is not twice as cheap. What buys most per second
+# is the knob.
 #
 # ## A recommender that reads
 #
@@ -964,8 +951,8 @@ claim(
     ),
 )
 claim(
-    "on what is read, adversarial training keeps at least 1.3 times as much as either control",
-    bool(read["adversarial"] > 1.3 * max(read["SASRec+"], read["noise"])),
+    "on what is read, adversarial training keeps at least 1.2 times as much as either control",
+    bool(read["adversarial"] > 1.2 * max(read["SASRec+"], read["noise"])),
 )
 claim("on what is compared it gains less than a tenth", compared["adversarial"] < 1.1 * compared["SASRec+"])
 claim("clean, it loses less than 10 %", bool(table["adversarial"]["clean"] > 0.9 * table["SASRec+"]["clean"]))
@@ -980,13 +967,14 @@ claim("clean, it loses less than 10 %", bool(table["adversarial"]["clean"] > 0.9
 #
 # - **A front is made of what you tried.** We gave each method one to three settings. A method off the front may come
 #   back with others; the claim is about these, at this price.
-# - **The judge could be better.** Before the judge aimed at the list's edge, several defences looked twice as good.
-#   Expect the next aim to take another piece away.
+# - **The judge could be better.** The second and the third move each took away a lead that the one before had shown.
+#   Expect the next to do so again: what an attack leaves is an upper bound of what is safe.
 # - **A share of the length is an assumption** too: it says that a long vector is as easy to move, relative to itself,
 #   as a short one.
 # - **The settings were looked at with test films**, on the seeds of the bands. The differences that we claim are larger
 #   than what that can buy, small ones are not claimed.
-# - **Cheap on this model.** On a large network the forward pass dominates, and a random start costs nothing.
+# - **Prices change with the model.** On a large network the gradient dominates, and half the gradients are half the
+#   time.
 #
 # **Ethics.** "We use adversarial training" says nothing without the price, the attack, the layer and the knob that
 # would have done the same. Publish the controls that came out as good as your method; they save others the electricity.
@@ -994,12 +982,12 @@ claim("clean, it loses less than 10 %", bool(table["adversarial"]["clean"] > 0.9
 # ## What we learned
 #
 # - Compare at an equal number of gradients, under an attack that is made for each model and scaled to each vector.
-# - A heavier penalty is a defence that everybody has. Smooth losses, a robust loss and fast training do not clearly
-#   beat it here.
-# - A move that lives on costs nothing and beats them all; replays, which the original needs, do harm where vectors come
-#   back in every batch.
-# - Rising strength is borne where constant strength collapses; defending one table is no defence; borrowed moves give
-#   nothing.
+# - A heavier penalty is a defence that everybody has, and the control of all others. Smooth losses and fast training do
+#   not beat it here; a robust loss is as good.
+# - A move that lives on gives APR's level with one gradient a step, without replays. Its far larger lead under its own
+#   gradients went away under a borrowed move: check with a move that the model did not help to make.
+# - Rising strength is borne where constant strength collapses; defending one table is worse than none; borrowed moves
+#   in training gave nothing.
 # - A sequential model gains much, in the layer that was attacked in training, and only there.
 #
 # **Next:** lesson 12 gives the attacker nothing but accounts.
