@@ -196,8 +196,8 @@ MOVE = (
     ),
     Misconception(
         "downhill",
-        "your move goes against the slope. So close to the lowest point the divergence rises that way too, nearly as much; "
-        "but the formula, and every step up, goes along the slope.",
+        "your move goes against the slope. So close to the lowest point the divergence rises that way too, nearly as "
+        "much; but the formula, and every step up, goes along the slope.",
         lambda divergence, x, start, eps, probe: -_steepest(divergence, x, start, eps, probe),
     ),
     Misconception(

@@ -99,7 +99,7 @@ def test_the_move_that_changes_most(advrec, ops):
         refused("11.3", not_scaled, "happened to have"),
         refused("11.3", too_far, "at a distance of eps"),
         refused("11.3", raw, "multiply the slope by eps"),
-        refused("11.3", down, "against the slope"),
+        refused("11.3", down, "goes against the slope"),
         refused("11.3", moved, "x plus the move"),
     }
     assert len(messages) == 8
