@@ -50,7 +50,7 @@ SEED = 0
 # %% tags=["nbval-ignore-output"]
 SIZES = {
     "smoke": {"ratings": 5000, "dim": 8, "epochs": 2, "budget": 4, "steps": 2, "sequential": 1, "length": 10},
-    "quick": {"ratings": 100000, "dim": 64, "epochs": 40, "budget": 32, "steps": 10, "sequential": 4, "length": 30},
+    "quick": {"ratings": 100000, "dim": 64, "epochs": 40, "budget": 32, "steps": 8, "sequential": 4, "length": 20},
     "full": {"ratings": 100000, "dim": 64, "epochs": 60, "budget": 120, "steps": 50, "sequential": 20, "length": 50},
 }[PROFILE]
 SHARE = 0.2
@@ -582,14 +582,12 @@ share_of_users = len(np.unique(split.train.users[in_batch])) / n_users
 claim("share of all users that one batch touches", share_of_users)
 
 run("fast, eps 0.5", advrec.fit_defended, price=2, defence="fast", eps=0.5)
-for eps in (1.0, 1.5):
-    run(f"free, eps {eps}", advrec.fit_defended, price=1, defence="free", eps=eps, replays=1)
-run("free, 4 replays", advrec.fit_defended, price=4, defence="free", eps=1.0, replays=4)
+run("free, eps 1.5", advrec.fit_defended, price=1, defence="free", eps=1.5, replays=1)
+run("free, 4 replays", advrec.fit_defended, price=4, defence="free", eps=1.5, replays=4)
 run("4 replays, no move", advrec.fit_defended, price=4, defence="free", eps=0.0, replays=4)
-FREE = [f"free, eps {eps}" for eps in (1.0, 1.5)]
 
 # %% tags=["nbval-ignore-output"]
-show("BPR+", *PENALTIES, "APR", "fast, eps 0.5", *FREE, "free, 4 replays", "4 replays, no move")
+show("BPR+", *PENALTIES, "APR", "fast, eps 0.5", "free, eps 1.5", "free, 4 replays", "4 replays, no move")
 
 # %%
 free = runs["free, eps 1.5"]
@@ -729,16 +727,16 @@ claim(
     ),
 )
 claim(
-    "attacking one table only keeps less than BPR+, and less than attacking both",
-    bool(of("worst", "users only", "films only").max() < min(plus["worst"], runs["APR"]["worst"])),
+    "attacking one table only keeps less than penalty x 1.5, and less than attacking both",
+    bool(of("worst", "users only", "films only").max() < of("worst", "penalty x 1.5", "APR").min()),
 )
 
 # %% [markdown]
 # *Takeaway:* the order matters. The same strength that destroys a model at once is borne when it comes slowly, and the
 # model that met it keeps more. The other way round it is destroyed first and forgets later. A defence of one table is
-# worse than none: what is made hard to move there is paid for by the other table, and a judge who may move both finds
-# that. And lengths matter: a small move for a vector with a flat slope is
-# enough. All these cost the same as APR, so try them before you pay for more gradients.
+# none: what is made hard to move there is paid for in the other table, and a judge who may move both finds that. And
+# lengths matter: a small move is enough for a vector with a flat slope. All these cost the same as APR, so try them
+# before you pay for more gradients.
 #
 # ## Several models
 #
@@ -825,14 +823,14 @@ def front_of(judged):
 
 # %%
 curve = ["BPR+", *PENALTIES]
-others = [n for n, row in runs.items() if n not in (*curve, *FREE, "noise", "APR")]
+others = [n for n, row in runs.items() if n not in (*curve, "free, eps 1.5", "noise", "APR")]
 others = sorted((n for n in others if runs[n]["clean"] > 0.85 * plus["clean"]), key=lambda n: runs[n]["clean"])
 
 
 def draw(axis, judged):
     """Clean against attacked quality of all runs that kept most of the clean one."""
     plots.line(axis, of("clean", *curve), of(judged, *curve), "clean", "penalty x 1, 1.5, 2")
-    plots.line(axis, of("clean", *FREE), of(judged, *FREE), "defended", "free, eps 1, 1.5")
+    plots.line(axis, of("clean", "free, eps 1.5"), of(judged, "free, eps 1.5"), "defended", "free", linestyle="")
     plots.line(axis, of("clean", "APR"), of(judged, "APR"), "attacked", "APR", linestyle="")
     plots.line(axis, of("clean", "noise"), of(judged, "noise"), "random", "noise", linestyle="")
     plots.line(axis, of("clean", *others), of(judged, *others), "extra", "others", linestyle="", alpha=0.7)
@@ -858,7 +856,7 @@ plots.label(axis, x="NDCG@20, clean", y="NDCG@20 left, share 0.2, worst of three
 
 # %%
 LOSERS = {"VAT", "TRADES", "4 replays, no move", "free, 4 replays", "users only", "films only", "eps 1 throughout"}
-claim("judged by the ratings alone, free training is on the front", bool(front_of("ratings") & set(FREE)))
+claim("judged by the ratings alone, free training is on the front", "free, eps 1.5" in front_of("ratings"))
 claim("worst of three: none of seven is on the front", not front_of("worst") & LOSERS)
 claim(
     "worst of three, among those within 3 % of BPR+ clean: the best has less than 1.25 times the worst of BPR+",
@@ -1006,7 +1004,10 @@ claim(
     "on what is read, adversarial training keeps at least 1.2 times as much as either control",
     bool(read["adversarial"] > 1.2 * max(read["SASRec+"], read["noise"])),
 )
-claim("on what is compared it gains less than a tenth", compared["adversarial"] < 1.1 * compared["SASRec+"])
+claim(
+    "on what is compared it gains less than half of what it gains on what is read",
+    bool(compared["adversarial"] - compared["SASRec+"] < (read["adversarial"] - read["SASRec+"]) / 2),
+)
 claim(
     "clean, it has less than SASRec+, by less than a fifth",
     0.8 < table["adversarial"]["clean"] / table["SASRec+"]["clean"] < 1,
@@ -1015,9 +1016,9 @@ claim(
 # %% [markdown]
 # *Takeaway:* on the reader an attack at the input does far more harm than noise, and adversarial training keeps much
 # more of what it trained on, while noise of the same length helps little. It is not free: at an equal number of
-# gradients it took half the steps, and clean lists pay. And look at the other layer, where nothing was gained. A model
-# is not "robust"; a *layer* of it is. Choose the layer by asking what an attacker can reach: somebody who edits a
-# film's picture moves both.
+# gradients it took half the steps, and clean lists pay. And look at the other layer, where little or nothing was
+# gained. A model is not "robust"; a *layer* of it is. Choose the layer by asking what an attacker can reach: somebody
+# who edits a film's picture moves both.
 #
 # ## What can go wrong
 #
@@ -1042,7 +1043,7 @@ claim(
 #   not beat it here; a robust loss is as good.
 # - A move that lives on gives APR's level with one gradient a step, without replays. Its far larger lead under its own
 #   two moves went away under a borrowed one: check with a move that the model did not help to make.
-# - Rising strength is borne where constant strength collapses; defending one table is worse than none; borrowed moves
+# - Rising strength is borne where constant strength collapses; defending one table is none; borrowed moves
 #   in training gave nothing.
 # - A sequential model gains much, in the layer that was attacked in training, and only there.
 #
