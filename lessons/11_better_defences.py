@@ -50,7 +50,7 @@ SEED = 0
 # %% tags=["nbval-ignore-output"]
 SIZES = {
     "smoke": {"ratings": 5000, "dim": 8, "epochs": 2, "budget": 4, "steps": 2, "sequential": 1, "length": 10},
-    "quick": {"ratings": 100000, "dim": 64, "epochs": 40, "budget": 32, "steps": 8, "sequential": 4, "length": 20},
+    "quick": {"ratings": 100000, "dim": 64, "epochs": 40, "budget": 32, "steps": 8, "sequential": 4, "length": 30},
     "full": {"ratings": 100000, "dim": 64, "epochs": 60, "budget": 120, "steps": 50, "sequential": 20, "length": 50},
 }[PROFILE]
 SHARE = 0.2
