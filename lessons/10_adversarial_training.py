@@ -59,7 +59,7 @@ LAMBDA = 1.0
 # %% tags=["nbval-ignore-output"]
 SIZES = {
     "smoke": {"ratings": 5000, "dim": 8, "epochs": 2, "more": 2, "every": 1, "steps": 2, "grid": 1, "own": 2},
-    "quick": {"ratings": 100000, "dim": 64, "epochs": 40, "more": 20, "every": 4, "steps": 20, "grid": 10, "own": 10},
+    "quick": {"ratings": 100000, "dim": 64, "epochs": 40, "more": 20, "every": 4, "steps": 10, "grid": 10, "own": 10},
     "full": {"ratings": 100000, "dim": 64, "epochs": 60, "more": 100, "every": 5, "steps": 100, "grid": 50, "own": 50},
 }[PROFILE]
 EPSILONS = [0.25, 0.5, 1.0]
@@ -186,8 +186,13 @@ def apr_step(loss_fn, x, *, eps, adv_weight, rate):
 apr_step = exercise("10.1").check(apr_step)
 
 # %% [markdown]
+# ### Exercise 10.2 · bug hunt: the pass that drifts · 10 min · **
+#
 # Now the same for several batches, in the style that spread with FGM for text models: *attack* the vectors in place,
-# take the gradient there, *restore*, step. This copy is short, and it runs.
+# take the gradient there, *restore*, step. The program below is short, and it runs, and it has a fault. Lesson 08 asked
+# for a call whose result you know beforehand. Which value of one of the settings must leave the vectors
+# where they are, whatever the others say? Try it, find what is missing, and write the pass without the fault. Each step
+# starts where the step before it ended.
 
 
 # %%
@@ -199,14 +204,6 @@ def copied_pass(losses, x, *, eps, adv_weight, rate):
         _, attacked = advrec.value_and_grad(loss_fn, x)
         x = x - rate * (clean + adv_weight * attacked)
     return x
-
-
-# %% [markdown]
-# ### Exercise 10.2 · bug hunt: the pass that drifts · 10 min · **
-#
-# Lesson 08 asked for a call whose result you know beforehand. Which value of one of the settings must leave the vectors
-# where they are, whatever the others say? Try it, find what is missing, and write the pass without the fault. Each step
-# starts where the step before it ended.
 
 
 # %% tags=["exercise"]
@@ -393,12 +390,16 @@ ROLES = {
     "APR": {"role": "defended"},
     "chosen": {"role": "extra"},
 }
-early = [looks[1, 1] < looks[0, 1] for _, looks, _ in runs.values()]
-claim("at the first look all three are worse than the start, clean", all(early))
+dips = [looks[1, 1] < looks[0, 1] for _, looks, _ in runs.values()]
+claim("at the first look all three are worse than the start, clean", all(dips))
+chosen_look = {name: judge(model)[1] for name, model in models.items()}
+claim(
+    "under FGM: APR and noise keep more than BPR+", min(chosen_look["APR"], chosen_look["noise"]) > chosen_look["BPR+"]
+)
 
 # %% tags=["nbval-ignore-output"]
 fig, axes = plots.figure(
-    "All three lose at first; under attack APR and noise overtake the start", columns=2, sharey=True
+    "Clean, all three dip at first; under attack APR and noise end above ordinary training", columns=2, sharey=True
 )
 for axis, column, title in zip(axes, (1, 2), ("clean", f"under FGM, eps = {BUDGET}")):
     axis.axhline(judge(start)[column - 1], color="black", linewidth=0.8, linestyle=(0, (1, 3)), label="start")
@@ -469,20 +470,19 @@ plots.table(
 
 # %%
 claim("PGD, eps = 0.5: APR > noise > BPR+", fixed["APR"] > fixed["noise"] > fixed["BPR+"])
-claim("PGD, share 0.2: APR > BPR+ > noise", share["APR"] > share["BPR+"] > share["noise"])
 claim(
-    "eps = 0 makes vectors as long as noise does, within 3 %",
-    np.all(np.abs(size["eps = 0"] / size["noise"] - 1) < 0.03),
+    "PGD, share 0.2: APR keeps more than noise and BPR+, and noise no more than BPR+",
+    share["APR"] > share["BPR+"] > share["noise"] - 0.005,
 )
-claim("and keeps as much under PGD, within 0.01", abs(fixed["eps = 0"] - fixed["noise"]) < 0.01)
-claim("noise has longer vectors than BPR+, users and films", all(size["noise"] > size["BPR+"]))
-claim("APR's user vectors are shorter than BPR+'s", size["APR"][0] < size["BPR+"][0])
+claim("eps = 0: vectors as long as with noise, within 3 %", np.all(np.abs(size["eps = 0"] / size["noise"] - 1) < 0.03))
+claim("PGD, eps = 0.5: eps = 0 keeps more than BPR+", fixed["eps = 0"] > fixed["BPR+"])
+claim("user vectors: noise > BPR+ > APR", size["noise"][0] > size["BPR+"][0] > size["APR"][0])
 
 # %% [markdown]
-# *Takeaway:* noise as a defence is a weaker penalty on length. With no noise at all the vectors get as long and keep as
-# much, and at an equal share they keep *less* than BPR+. APR is different: its user vectors are shorter than those of
-# BPR+, and at an equal share it is still ahead. Whenever you add a term to an objective, ask what it does to the weight
-# of the others.
+# *Takeaway:* noise as a defence is a weaker penalty on length. With no noise at all the vectors get as long, and the
+# row is nearly the same; at an equal share the lead over BPR+ is gone. APR is different: its user vectors are shorter
+# than those of BPR+, and at an equal share it is still ahead. Whenever you add a term to an objective, ask what it does
+# to the weight of the others.
 #
 # ## How strong should the attack inside be?
 #
@@ -518,7 +518,10 @@ choice = {"eps": GRID["EPS"][row], "adv_weight": [0.0, *GRID["LAMBDA"]][column]}
 
 # %% tags=["nbval-ignore-output"]
 fig, axes = plots.figure(
-    "A small attack with a large weight wins, and by length more than by share", columns=3, size=(12, 3.6), sharey=True
+    "The rule picks a small attack with a large weight; at an equal share that gains less over the start",
+    columns=3,
+    size=(12, 3.6),
+    sharey=True,
 )
 for axis, name, first, values in zip(axes, JUDGES, at_start, np.moveaxis(grid, 2, 0)):
     image = axis.imshow(values, cmap="viridis", vmin=0, vmax=0.25, origin="lower", aspect="auto")
@@ -530,7 +533,7 @@ for axis, name, first, values in zip(axes, JUDGES, at_start, np.moveaxis(grid, 2
     axis.grid(visible=False)
     plots.label(axis, x=r"$\lambda$ (0: ordinary training)", y="", title=f"{name} (start: {first:.3f})")
 axes[0].set_ylabel(r"$\varepsilon$ in training")
-fig.colorbar(image, ax=axes, label="NDCG@20, validation")
+bar = fig.colorbar(image, ax=axes, label="NDCG@20, validation")
 
 # %%
 gain = grid[row, column] - at_start
@@ -547,9 +550,9 @@ for name, value in zip((", clean", " under FGM, eps = 0.5", " under FGM, share 0
     claim(f"validation: NDCG@20 of APR{name}", value)
 
 # %% [markdown]
-# *Takeaway:* with a small $\lambda$ the attack inside teaches nothing, and with a larger one too strong an attack
-# destroys. The rule has chosen, and the third map warns: at an equal share less is left of the gain over the start,
-# which costs nothing.
+# *Takeaway:* with a small $\lambda$ the attack inside teaches next to nothing, and with a larger one too strong an
+# attack destroys. The rule has chosen, and two maps warn: clean nothing is gained over the start, which costs nothing,
+# and at an equal share less than half of what the middle map promises.
 #
 # To draw such maps over your own grid, `advrec sweep 10 -p EPS=0.25,0.5,1.0 -p LAMBDA=0.1,1.0,10.0` in a terminal
 # executes this notebook at every point, several at once, and writes the values of all claims into one table.
@@ -570,15 +573,16 @@ def aimed_at(model):
     return triples((np.repeat(np.arange(n_users), 20), top.reshape(-1)), known.table())
 
 
-DRAWN = ("start", "noise", "APR", "chosen")
+DRAWN, AIMS = ("start", "noise", "APR", "chosen"), ("all triples", "aimed at the lists")
 runs["chosen"] = go_on(advrec.fit_adversarial, **choice)
 models["chosen"] = runs["chosen"][0]
 clean = {name: test_ndcg(advrec.numpy(model.score_all())) for name, model in models.items()}
 tests = {}
 for name, model in models.items():
     for aim, target in (("all triples", loss_fn), ("aimed at the lists", aimed_at(model))):
-        tests[aim, "fixed length", name] = pgd_curve(model, target, EPSILONS, test_ndcg)
         tests[aim, "equal share", name] = at_shares(model, target, SHARES, test_ndcg)
+        if name in DRAWN:
+            tests[aim, "fixed length", name] = pgd_curve(model, target, EPSILONS, test_ndcg)
 
 # %% tags=["nbval-ignore-output"]
 fig, axes = plots.figure(
@@ -588,7 +592,7 @@ fig, axes = plots.figure(
     sharey=True,
     size=(9, 6.8),
 )
-for i, aim in enumerate(("all triples", "aimed at the lists")):
+for i, aim in enumerate(AIMS):
     for j, (unit, sizes) in enumerate({"fixed length": EPSILONS, "equal share": SHARES}.items()):
         for name in DRAWN:
             plots.line(axes[i, j], [0, *sizes], [clean[name], *tests[aim, unit, name]], label=name, **ROLES[name])
@@ -603,7 +607,7 @@ def best_first(aim, unit, k):
     return sorted(DRAWN, key=lambda name: -tests[aim, unit, name][k])
 
 
-apart = [abs(a - b) for key in tests if key[2] == "start" for a, b in zip(tests[key], tests[*key[:2], "BPR+"])]
+apart = np.array([np.subtract(tests[a, "equal share", "start"], tests[a, "equal share", "BPR+"]) for a in AIMS])
 claim(
     "all triples, eps = 0.5: chosen > APR > noise > start",
     best_first("all triples", "fixed length", 1) == ["chosen", "APR", "noise", "start"],
@@ -624,18 +628,17 @@ early_on = best_first("all triples", "equal share", 0)
 claim("all triples, share 0.1: the start keeps more than APR", early_on.index("start") < early_on.index("APR"))
 strongest = {name: tests["aimed at the lists", "equal share", name][2] for name in models}
 claim("aimed, share 0.4: no model keeps a third of its NDCG@20", all(strongest[n] < clean[n] / 3 for n in models))
-claim("BPR+ (not drawn) is within 0.03 of the start everywhere", max(apart) < 0.03)
+claim("BPR+ (not drawn) is within 0.03 of the start at all shares", np.abs(apart).max() < 0.03)
 claim("clean, the start is at most 1 % behind the best", clean["start"] > 0.99 * max(clean.values()))
-for name in DRAWN:
+for name in ("APR", "chosen"):
     claim(f"aimed PGD at share 0.2: NDCG@20 of {name}", tests["aimed at the lists", "equal share", name][1])
 
 # %% [markdown]
-# *Takeaway:* the choice wins what it was chosen by, a fixed length, and also equal shares against all triples. Against
-# an attacker who does neither what it trained on nor what it was chosen by, it is worse than the model that was never
-# defended. APR with the borrowed settings stays ahead there, by a smaller margin: training against an attack teaches
-# something that noise does not. But under a weak attack, at a share of 0.1, doing nothing was better, and under a
-# strong aimed one nobody is left standing. We don't change the choice now: the test set has been seen. **Whatever
-# judges you on validation is what you will be good at; judge by the attack that you fear.**
+# *Takeaway:* the choice wins what it was chosen by, a fixed length, and at a share of 0.2 of all triples too. Aimed at
+# the lists and at that share it keeps *less* than the model that was never defended. APR with the borrowed settings is
+# ahead there: training against an attack teaches something that noise does not. But at a share of 0.1 of all triples
+# doing nothing was better than APR, and at 0.4, aimed, nobody is left standing. We don't change the choice now: the
+# test set has been seen. A choice is as good as its judge: judge by the attack that you fear, in units that you mean.
 #
 # ## Is the gradient only hidden?
 #
@@ -646,7 +649,7 @@ for name in DRAWN:
 # has a fair chance.
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def checks(model, other):
     """The loss after no move, noise, FGM, PGD, PGD's move for the other model, and FGM without a limit."""
     own, lender = ((m.user_vectors, m.item_vectors) for m in (model, other))
@@ -667,8 +670,6 @@ passed = [
     for row in report.values()
 ]
 claim("neither the start nor APR shows one of the four signs", all(passed))
-
-# %% tags=["nbval-ignore-output"]
 plots.table([{"loss of": name, **row} for name, row in report.items()])
 
 # %% [markdown]
@@ -742,8 +743,11 @@ after_one = {
 claim(
     "eps = 1: at first the attack inside reaches a higher loss than FGM on all triples", records[0]["inside"] > outside
 )
-claim("eps = 1: in the first epoch the objective is worse than a coin's", records[0]["objective"] > 2 * coin)
-claim("eps = 1: it ends within 5 % of a coin's", abs(records[-1]["objective"] / (2 * coin) - 1) < 0.05)
+objective = [record["objective"] / (2 * coin) for record in records]
+claim(
+    "eps = 1: the objective starts worse than a coin's and ends within 5 % of it",
+    objective[0] > 1 and abs(objective[-1] - 1) < 0.05,
+)
 claim("eps = 1: median length at the end, over the start's", records[-1]["length"] / lengths(start)[0])
 claim(
     "eps = 1: two users share about half of their lists, with the start less than a fifth",
@@ -763,7 +767,7 @@ claim("under FGM, eps = 1: trained with 1 keeps less than APR", after_one["colla
 # **Question.** Suppose nobody attacks. Do users see other films than before, and what does an epoch cost?
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def side_effects(model):
     """What the lists of 20 look like: quality, breadth, popularity."""
     top = lists(model)
@@ -781,10 +785,6 @@ bias = {name: row["popularity bias"] for name, row in effects.items()}
 shown = {name: row["films shown (%)"] for name, row in effects.items()}
 claim("popularity bias: APR > start > chosen", bias["APR"] > bias["start"] > bias["chosen"])
 claim("films shown: APR < start < chosen", shown["APR"] < shown["start"] < shown["chosen"])
-claim("films shown, the start (%)", shown["start"])
-claim("films shown, APR (%)", shown["APR"])
-
-# %% tags=["nbval-ignore-output"]
 plots.table([{"model": name, **row, "s per epoch": pace.get(name)} for name, row in effects.items()])
 
 # %% [markdown]
@@ -800,7 +800,7 @@ plots.table([{"model": name, **row, "s per epoch": pace.get(name)} for name, row
 # which is the default in several published programs.
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def continued(settings):
     """Clean NDCG@20 on test of BPR+ and APR, both from the same start with these settings."""
     base = advrec.BPRModel(n_users, n_films, dim=SIZES["dim"], seed=SEED)
@@ -813,8 +813,6 @@ def continued(settings):
 
 untuned = continued(TUNED | {"regularisation": 0.0})
 claim("clean NDCG@20: BPR+ without penalty < APR without penalty < BPR+ tuned", untuned[0] < untuned[1] < clean["BPR+"])
-
-# %% tags=["nbval-ignore-output"]
 pairs = {"none": untuned, "tuned": [clean["BPR+"], clean["APR"]]}
 plots.table([{"penalty on length": name, "BPR+, clean": a, "APR, clean": b} for name, (a, b) in pairs.items()])
 
@@ -904,7 +902,12 @@ plots.table([{"who": who, **row} for who, rows in (("published", PUBLISHED), ("o
 # **Question.** How do you notice that a library's "adversarial" model never attacks?
 #
 # Here is the score function of such a model, after one that was shipped in a real framework: the flag says whether the
-# perturbation counts. It has two faults. Nothing stops, and training goes on with a loss that falls.
+# perturbation counts. It has two faults. Nothing stops, and nothing warns.
+#
+# ### Exercise 10.4 · bug hunt: two faults in a score · 10 min · **
+#
+# Ask for things that you know: the shape of the result, and the difference between both values of the flag. Then write
+# the function without the faults.
 
 
 # %% tags=["pytorch"]
@@ -925,13 +928,6 @@ def shipped_scores(p, q, users, items, delta_p, delta_q, *, adversarial=False):
     else:
         p_u, q_i = tf.gather(p + delta_p, users), tf.gather(q + delta_q, items)
     return p_u * q_i
-
-
-# %% [markdown]
-# ### Exercise 10.4 · bug hunt: two faults in a score · 10 min · **
-#
-# Ask for things that you know: the shape of the result, and the difference between both values of the flag. Then write
-# the function without the faults.
 
 
 # %% tags=["pytorch", "exercise"]
