@@ -773,7 +773,7 @@ def side_effects(model):
     top = lists(model)
     return {
         "NDCG@20, test": metrics.ndcg(top, split.test, 20),
-        "films shown (%)": 100 * metrics.coverage(top, n_films),
+        "films shown (%)": round(100 * metrics.coverage(top, n_films), 1),
         "popularity bias": metrics.popularity_bias(top, split.train.popularity()),
     }
 
@@ -983,7 +983,7 @@ claim("the shipped program's adversarial loss does not depend on eps", rises["sh
 claim("the repaired one's rises", rises["repaired"][1] > rises["repaired"][0])
 
 # %% [markdown]
-# *Takeaway:* three questions find most defences in name only. Does the adversarial loss rise with $\varepsilon$? Is it
+# *Takeaway:* ask three things of any defence. Does the adversarial loss rise with $\varepsilon$? Is it
 # equal to the ordinary loss at $\varepsilon = 0$? Does a rate of 0 leave the model alone?
 #
 # ## What can go wrong
