@@ -146,7 +146,9 @@ def fit_ward(
     def fakes(flat: Tensor, generator: torch.Generator, n: int) -> Tensor:
         return _network(_layers(flat, g_sizes), draw(noise or normal, generator, n))
 
-    g_adam, d_adam = (_Adam(w, column(f"{player}_rate"), betas) for w, player in ((g, "generator"), (d, "discriminator")))
+    g_adam, d_adam = (
+        _Adam(w, column(f"{player}_rate"), betas) for w, player in ((g, "generator"), (d, "discriminator"))
+    )
     with torch.no_grad():
         discriminators(d, iterations=10)  # the first singular values should be near, too
     history = torch.zeros((steps, len(HISTORY), len(rows)), device=device)

@@ -164,7 +164,9 @@ def _fit_ward(
     def fakes(flat: tf.Tensor, generator: tf.random.Generator, n: int) -> tf.Tensor:
         return _network(_layers(flat, g_sizes), draw(noise or normal, generator, n))
 
-    g_adam, d_adam = (_Adam(w, column(f"{player}_rate"), betas) for w, player in ((g, "generator"), (d, "discriminator")))
+    g_adam, d_adam = (
+        _Adam(w, column(f"{player}_rate"), betas) for w, player in ((g, "generator"), (d, "discriminator"))
+    )
     discriminators(d, iterations=10)  # the first singular values should be near, too
 
     def step() -> tf.Tensor:
@@ -185,7 +187,9 @@ def _fit_ward(
         d_adam.step(d, d_gradient)
 
         with tf.GradientTape() as tape:
-            judged = _network(discriminators(tf.convert_to_tensor(d)), fakes(tf.convert_to_tensor(g), rng, batch_size), drop)[..., 0]
+            judged = _network(
+                discriminators(tf.convert_to_tensor(d)), fakes(tf.convert_to_tensor(g), rng, batch_size), drop
+            )[..., 0]
             g_loss = tf.reduce_mean(tf.where(minimax, -tf.nn.softplus(judged), tf.nn.softplus(-judged)), 1)
             total = tf.reduce_sum(g_loss)
         g_gradient = tape.gradient(total, g)
