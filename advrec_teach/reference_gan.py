@@ -129,11 +129,11 @@ def power_iteration(weights: ArrayLike, u: ArrayLike, *, steps: int = 1) -> tupl
     steps
         Iterations, from 1.
     """
-    weights, u = np.asarray(weights, dtype=np.float64), np.asarray(u, dtype=np.float64)
+    matrix, right = np.asarray(weights, dtype=np.float64), np.asarray(u, dtype=np.float64)
     for _ in range(steps):
-        v = weights @ u / np.linalg.norm(weights @ u)
-        u = weights.T @ v / np.linalg.norm(weights.T @ v)
-    return float((v.T @ weights @ u)[0, 0]), u
+        left = matrix @ right / np.linalg.norm(matrix @ right)
+        right = matrix.T @ left / np.linalg.norm(matrix.T @ left)
+    return float((left.T @ matrix @ right)[0, 0]), right
 
 
 # --- densities and distances

@@ -647,6 +647,8 @@ claim(
     "D too strong: dropout makes it more violent",
     cell(force, "D too strong", "dropout")[0] > cell(force, "D too strong", "untreated")[0],
 )
+
+# %%
 claim("the healthy pair falls below four modes with a smaller D", cell(covered, "healthy", "smaller D")[0] < 4)
 claim(
     "the healthy pair keeps more than six modes with dropout, L2, label smoothing and gradient penalty",

@@ -108,8 +108,8 @@ class DiagnosisExercise(Exercise):
                     against = "no single curve rules it out, but another diagnosis fits them together better"
                 wrong.append(f"{run} is not {self.diagnoses[letter].name}: {against}.")
         if wrong:
-            right = len(self.truth) - len(wrong)
-            return Verdict(NOT_YET, f"{right} of {len(self.truth)} are right.\n" + "\n".join(wrong))
+            found = len(self.truth) - len(wrong)
+            return Verdict(NOT_YET, f"{found} of {len(self.truth)} are right.\n" + "\n".join(wrong))
         return Verdict(CORRECT, f"{self.title}.")
 
     def kept(self, answer: Any, verdict: Verdict) -> Any:

@@ -207,9 +207,9 @@ EXERCISES = [
         hints=(
             "Feed the program a discriminator that is always right: logits of +10 for real samples, of -10 for fakes. "
             "What should a monitor say, and what does this one say?",
-            "What does it mean for a *fake* to be judged rightly? And which logit belongs to a probability of one half?",
-            "Count the real logits above 0 and the fake ones below 0, each as a share of its own kind, and take the "
-            "mean of the two shares.",
+            "What does it mean for a *fake* to be judged rightly? And which logit has a probability of one half?",
+            "Count the real logits above 0 and the fake ones below 0, each as a share of its own kind, and take "
+            "the mean of the two shares.",
         ),
         cases=_logit_cases,
         reference=lambda real_logits, fake_logits: reference_gan.accuracy(real_logits, fake_logits),
@@ -295,8 +295,8 @@ EXERCISES = [
             "A real sample with the label t costs -t log D - (1 - t) log(1 - D). Which t is asked for, and which t "
             "did lesson 02 use?",
             "One-sided means: only real samples get another label. The fakes' half of the loss stays as it was.",
-            "From logits: (1 - smoothing) * softplus(-real) + smoothing * softplus(real), averaged, plus softplus(fake), "
-            "averaged.",
+            "From logits: the average of (1 - smoothing) * softplus(-real) + smoothing * softplus(real), plus the "
+            "average of softplus(fake).",
         ),
         cases=_smoothing_cases,
         keywords=("smoothing",),
@@ -415,10 +415,10 @@ EXERCISES = [
         "all six are recognised: the last thing that a clinician looks at is the loss",
         hints=(
             "Sort the runs by the accuracy of the discriminator first: nearly 1, clearly between, or near a coin's.",
-            "Where it is nearly 1, only the generator's gradient tells which of two illnesses it is. Where it is lower, "
-            "look at the modes.",
-            "A loss of the discriminator near 2 log 2 is a sign of nothing: a generator that serves all modes gets it, "
-            "and so does a discriminator that has been left behind. The modes decide.",
+            "Where it is nearly 1, only the generator's gradient tells which of two illnesses it is. Where it is "
+            "lower, look at the modes, and at the share of samples near one.",
+            "A loss of the discriminator near 2 log 2 is a sign of nothing: a generator that serves all modes gets "
+            "it, and so does a discriminator that has been left behind. The modes decide.",
         ),
         truth=TRUTH,
         diagnoses=DIAGNOSES,
