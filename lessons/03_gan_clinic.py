@@ -341,8 +341,8 @@ PANELS = {
 }
 fig, axes = plots.figure("Losses tell least: gradient, accuracy and modes tell the five apart", rows=2, columns=3)
 for axis, (tag, title) in zip(axes.flat, PANELS.items()):
-    for name, curves in runs.items():
-        steps, values = curves[tag]
+    for name in patients:
+        steps, values = runs[name][tag]
         axis.plot(steps, values, label=name, linewidth=1.3, **LOOK[name])
     plots.label(axis, x="step", y=title)
 axes[1, 0].set_yscale("log")
@@ -352,13 +352,17 @@ legend = fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower 
 
 # %% tags=["nbval-ignore-output"]
 fig, axes = plots.figure(
-    "The same five at the end: only the healthy pair serves the ring", columns=5, size=(12, 3.2), sharey=True
+    "The same five at the end: only the healthy pair serves the ring",
+    columns=5,
+    size=(12, 3.2),
+    sharex=True,
+    sharey=True,
 )
 for place, (axis, name) in enumerate(zip(axes, patients)):
     axis.scatter(*samples[place, 0].T, s=2, color=plots.FAKE)
     axis.scatter(*centres.T, s=110, facecolors="none", edgecolors=plots.REAL, linewidths=1)
     plots.label(axis, x="$x_1$", y="$x_2$" if place == 0 else "", title=name)
-    axis.set_ylim(-6, 6)
+    axis.set(xlim=(-5, 14), ylim=(-6, 6))
 
 
 # %%
@@ -401,11 +405,11 @@ claim(
 # 3. Accuracy well below 1: look at the **modes**. All of them: healthy. Few, with a large share near them and a
 #    discriminator that is right far more often than not: *collapse*. It knows the modes that are never served; it just
 #    cannot make the generator go there.
-# 4. Few modes, samples near none, a discriminator hardly better than a coin: the generator runs ahead, *rates out of
-#    balance*.
+# 4. Few modes, samples near none for long, an accuracy that swings from check to check and is on the whole little better
+#    than a coin's: the generator runs ahead, *rates out of balance*.
 #
 # And the losses? The textbook says that at the best end the discriminator's loss is $2 \log 2$ (the grey line). The
-# patient whose generator runs ahead sits on that line, with rubbish for samples. **A discriminator that has been left
+# patient whose generator runs ahead swings around that line, with rubbish for samples. **A discriminator that has been left
 # behind looks just like one that has been satisfied.**
 #
 # ## Seven cures
@@ -577,7 +581,7 @@ force = over_seeds(lambda history, judged: np.log10(np.median(history["generator
 
 # %% tags=["nbval-ignore-output"]
 fig, axes = plots.figure(
-    "Each illness has its own cure, and a smaller discriminator harms the healthy", rows=3, size=(10, 8.4)
+    "Only two time scales help everywhere; a smaller discriminator harms the healthy", rows=3, size=(10, 8.4)
 )
 scales = [("modes covered, of 8", covered, 0, 8, ".1f"), ("share of samples near a mode", close, 0, 0.9, ".2f")]
 scales.append(("size of G's gradient, power of ten", force, -6, 2, ".1f"))
@@ -685,7 +689,7 @@ claim("share near a mode of the healthy pair, untreated", cell(close, "healthy",
 # **Question.** Two time scales changed two numbers at once. Is it the *ratio* of the rates that heals, or just one of
 # them?
 #
-# Start from equal rates and change only the discriminator's, upwards in steps of two.
+# Keep the generator's rate, and change only the discriminator's: from half of it to 32 times as much.
 
 # %%
 RATES = [5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 3.2e-2]
