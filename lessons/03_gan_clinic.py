@@ -405,12 +405,12 @@ claim(
 # 3. Accuracy well below 1: look at the **modes**. All of them: healthy. Few, with a large share near them and a
 #    discriminator that is right far more often than not: *collapse*. It knows the modes that are never served; it just
 #    cannot make the generator go there.
-# 4. Few modes, samples near none for long, an accuracy that swings from check to check and is on the whole little better
-#    than a coin's: the generator runs ahead, *rates out of balance*.
+# 4. Few modes, samples near none for long, an accuracy that swings from check to check and is on the whole little
+#    better than a coin's: the generator runs ahead, *rates out of balance*.
 #
 # And the losses? The textbook says that at the best end the discriminator's loss is $2 \log 2$ (the grey line). The
-# patient whose generator runs ahead swings around that line, with rubbish for samples. **A discriminator that has been left
-# behind looks just like one that has been satisfied.**
+# patient whose generator runs ahead swings around that line, with rubbish for samples. **A discriminator that has been
+# left behind looks just like one that has been satisfied.**
 #
 # ## Seven cures
 #
