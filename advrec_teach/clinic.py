@@ -5,7 +5,7 @@ time: each has weights, data and noise of its own.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,12 +75,6 @@ class Patient:
         for name in ("dropout", "smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; give a number from 0 to below 1.")
-
-
-def differences(one: Patient, other: Patient) -> dict[str, tuple]:
-    """Return the settings in which two patients differ: name to (first, second)."""
-    pairs = {field.name: (getattr(one, field.name), getattr(other, field.name)) for field in fields(Patient)}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def sizes(patients: Sequence[Patient], *, noise_dim: int) -> tuple[list[int], list[int]]:

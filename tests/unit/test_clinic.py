@@ -26,14 +26,6 @@ def test_settings_that_cannot_work_are_named(settings, words):
         Patient(**settings)
 
 
-def test_differences_name_what_was_changed():
-    assert clinic.differences(Patient(), Patient()) == {}
-    assert clinic.differences(Patient(), Patient(l2=0.5, spectral=True)) == {
-        "l2": (0.0, 0.5),
-        "spectral": (False, True),
-    }
-
-
 def test_first_weights_are_those_of_a_perceptron_filled_up_with_zeros():
     patients = [Patient(generator_width=3, discriminator_width=4, start=2.0), Patient()]
     g, d = clinic.first_weights(patients, [7, 9], noise_dim=2)
