@@ -140,7 +140,7 @@ def unlabelled() -> dict[str, Patient]:
     fast = Patient(generator_rate=1.5e-4, discriminator_rate=2e-2)
     return {
         "run-1": replace(fast, generator_rate=2e-4, start=14.0, loss="minimax"),
-        "run-2": Patient(dropout=0.3),
+        "run-2": Patient(penalty=1.0),
         "run-3": replace(fast, generator_rate=2e-4),
         "run-4": Patient(generator_rate=5e-3, discriminator_rate=1e-3),
         "run-5": replace(fast, generator_rate=2e-4, dropout=0.3),

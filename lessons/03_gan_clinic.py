@@ -618,8 +618,8 @@ claim(
     max(cell(covered, "rates out of balance", "smaller D", *regularisers, *slopes)) < 3,
 )
 claim(
-    "mode collapse: with either limit on the slope at least one and a half modes more are covered",
-    min(cell(covered, "mode collapse", *slopes)) > cell(covered, "mode collapse", "untreated")[0] + 1.5,
+    "mode collapse: gradient penalty covers at least two modes more, spectral norm covers more, too",
+    np.all(cell(covered, "mode collapse", *slopes) > cell(covered, "mode collapse", "untreated")[0] + [0, 2]),
 )
 claim(
     "mode collapse: with either, less than half of the share near a mode is left",
@@ -653,10 +653,15 @@ claim(
 )
 
 # %%
-claim("the healthy pair falls below four modes with a smaller D", cell(covered, "healthy", "smaller D")[0] < 4)
+mild = (*regularisers, "gradient penalty")
 claim(
-    "the healthy pair keeps more than six modes with dropout, L2, label smoothing and gradient penalty",
-    min(cell(covered, "healthy", *regularisers, "gradient penalty")) > 6,
+    "the healthy pair keeps more than five modes with dropout, L2, label smoothing and gradient penalty",
+    min(cell(covered, "healthy", *mild)) > 5,
+)
+claim(
+    "with a smaller D it covers fewer modes than with any of these, and keeps less than half of its share near one",
+    cell(covered, "healthy", "smaller D")[0] < min(cell(covered, "healthy", *mild))
+    and cell(close, "healthy", "smaller D")[0] < cell(close, "healthy", "untreated")[0] / 2,
 )
 claim(
     "the healthy pair loses share near a mode with spectral norm",
@@ -669,7 +674,7 @@ claim("share near a mode of the healthy pair, untreated", cell(close, "healthy",
 # *Takeaway:* no cure helps against everything, and one stands out because it removes the cause.
 #
 # - **Two time scales** help every patient: all four were made sick by their rates, wholly or in part. That is the
-#   honest reason, and no magic. With *equal* rates even this healthy pair is not healthy, as the next section shows.
+#   honest reason, and no magic. How much depends on the rates, the next section shows.
 # - **The limits on the slope** bring a gradient back from nowhere, and make a collapsed generator spread. The price is
 #   that of lesson 02: what spreads leaves samples between the modes. They do not slow a generator down that runs ahead.
 # - **L2** is a weak limit on the slope, since shorter weights make a flatter function, and it acts like one.
@@ -678,7 +683,7 @@ claim("share near a mode of the healthy pair, untreated", cell(close, "healthy",
 #   Dropout even makes the pull of a strong discriminator more violent; why, we leave open. Elsewhere they may help;
 #   here, in this dose, they do not.
 # - **A smaller discriminator** is bad advice in this clinic, although it is often given: with a quarter of the neurons
-#   it teaches so little that the healthy pair falls ill. A smaller *generator* slows the generator down. Look in the
+#   it teaches so little that the healthy pair loses most of its precision. A smaller *generator* slows the generator down. Look in the
 #   figure which patients gain by that, and who loses.
 #
 # Some cures bring back a gradient and still cover no mode in this time: the generator of these patients is slow, and
@@ -701,7 +706,8 @@ right_at = np.median(rate_history["accuracy"][tail:], axis=0).mean(axis=1)
 # %% tags=["nbval-ignore-output"]
 fig, axes = plots.figure("A discriminator that is faster, but not much faster, covers the ring", columns=2)
 ratios = np.array(RATES) / healthy.generator_rate
-plots.line(axes[0], ratios, modes_at, "extra", "modes covered")
+plots.line(axes[0], ratios, modes_at, "extra", "mean")
+axes[0].plot(ratios, rate_judged[-3:, ..., 0].mean(axis=0), "o", color=plots.RANDOM, markersize=4, alpha=0.7)
 plots.line(axes[1], ratios, share_at, "fake", "share near a mode")
 plots.line(axes[1], ratios, right_at, "clean", "accuracy of D")
 for axis, title in zip(axes, ("modes covered, of 8", "share")):
@@ -713,15 +719,20 @@ axes[1].legend(frameon=False)
 # %%
 at = {rate: place for place, rate in enumerate(RATES)}
 claim(
-    "with a D four times as fast more than twice as many modes are covered as with equal rates",
-    modes_at[at[4e-3]] > 2 * modes_at[at[1e-3]],
+    "with a D half as fast fewer than three modes are covered, with one four times as fast more than six",
+    modes_at[at[5e-4]] < 3 and modes_at[at[4e-3]] > 6,
+)
+claim(
+    "the share near a mode is larger with a D four times as fast than with equal rates, by a tenth or more",
+    share_at[at[4e-3]] > share_at[at[1e-3]] + 0.1,
 )
 claim("with a D 32 times as fast fewer are covered than with four times", modes_at[at[3.2e-2]] < modes_at[at[4e-3]])
-claim("the accuracy of D rises from equal rates over four to 32 times", right_at[1] < right_at[3] < right_at[5])
+claim("the accuracy of D rises from half over four to 32 times", right_at[0] < right_at[3] < right_at[5])
 
 # %% [markdown]
 # *Takeaway:* it is the balance. Too slow, and the discriminator chases a generator that is somewhere else by now. Too
-# fast, and it defends the first modes found. In between lies a healthy range. Where it lies, no theory tells you:
+# fast, and it defends the first modes found. In between lies a healthy range. Where that ends, chance decides: the grey
+# dots are single pairs, and at equal rates they can lie far apart. With a single seed you could report either. Where it lies, no theory tells you:
 # Heusel et al. (2017) prove that two time scales converge under conditions that are hard to check for a real network;
 # their rates they had to choose by trying. So watch the accuracy: it is cheap, and it rises with the ratio.
 #
