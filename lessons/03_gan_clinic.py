@@ -683,8 +683,8 @@ claim("share near a mode of the healthy pair, untreated", cell(close, "healthy",
 #   Dropout even makes the pull of a strong discriminator more violent; why, we leave open. Elsewhere they may help;
 #   here, in this dose, they do not.
 # - **A smaller discriminator** is bad advice in this clinic, although it is often given: with a quarter of the neurons
-#   it teaches so little that the healthy pair loses most of its precision. A smaller *generator* slows the generator down. Look in the
-#   figure which patients gain by that, and who loses.
+#   it teaches so little that the healthy pair loses most of its precision. A smaller *generator* slows the generator
+#   down. Look in the figure which patients gain by that, and who loses.
 #
 # Some cures bring back a gradient and still cover no mode in this time: the generator of these patients is slow, and
 # its way is long. A cure is not yet a recovery. `PROFILE = "full"` waits for longer.
@@ -732,9 +732,10 @@ claim("the accuracy of D rises from half over four to 32 times", right_at[0] < r
 # %% [markdown]
 # *Takeaway:* it is the balance. Too slow, and the discriminator chases a generator that is somewhere else by now. Too
 # fast, and it defends the first modes found. In between lies a healthy range. Where that ends, chance decides: the grey
-# dots are single pairs, and at equal rates they can lie far apart. With a single seed you could report either. Where it lies, no theory tells you:
-# Heusel et al. (2017) prove that two time scales converge under conditions that are hard to check for a real network;
-# their rates they had to choose by trying. So watch the accuracy: it is cheap, and it rises with the ratio.
+# dots are single pairs, and at equal rates they can lie far apart. With a single seed you could report either. Where it
+# lies, no theory tells you: Heusel et al. (2017) prove that two time scales converge under conditions that are hard to
+# check for a real network; their rates they had to choose by trying. So watch the accuracy: it is cheap, and it rises
+# with the ratio.
 #
 # ## Six runs without a label
 #
