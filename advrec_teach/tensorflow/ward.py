@@ -169,6 +169,7 @@ def _fit_ward(
     )
     discriminators(d, iterations=10)  # the first singular values should be near, too
 
+    @tf.autograph.experimental.do_not_convert  # plain tensors need no conversion, which costs seconds
     def step() -> tf.Tensor:
         real, fake = draw(sample_real, rng, batch_size), fakes(g, rng, batch_size)
         with tf.GradientTape() as tape:
