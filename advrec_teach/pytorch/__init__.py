@@ -23,6 +23,7 @@ from advrec_teach.pytorch.poisoning import generated_profiles, gradient_profiles
 from advrec_teach.pytorch.robustness import attack_vectors, ranking_loss, robustness_curve
 from advrec_teach.pytorch.sequential import SequentialModel, fit_sequential, sequential_loss
 from advrec_teach.pytorch.tensors import generator, numpy, tensor, value_and_grad
+from advrec_teach.pytorch.ward import fit_ward, power_iteration
 
 __all__ = [
     "BPRModel",
@@ -39,6 +40,7 @@ __all__ = [
     "fit_bpr",
     "fit_gan",
     "fit_sequential",
+    "fit_ward",
     "gaussian_data",
     "generated_profiles",
     "generator",
@@ -49,6 +51,7 @@ __all__ = [
     "numpy",
     "pgd_delta",
     "poisoned_weights",
+    "power_iteration",
     "project",
     "random_delta",
     "ranking_loss",

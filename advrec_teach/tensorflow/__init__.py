@@ -25,6 +25,7 @@ from advrec_teach.tensorflow.poisoning import generated_profiles, gradient_profi
 from advrec_teach.tensorflow.robustness import attack_vectors, ranking_loss, robustness_curve
 from advrec_teach.tensorflow.sequential import SequentialModel, fit_sequential, sequential_loss
 from advrec_teach.tensorflow.tensors import generator, numpy, tensor, value_and_grad
+from advrec_teach.tensorflow.ward import fit_ward, power_iteration
 
 __all__ = [
     "BPRModel",
@@ -41,6 +42,7 @@ __all__ = [
     "fit_bpr",
     "fit_gan",
     "fit_sequential",
+    "fit_ward",
     "gaussian_data",
     "generated_profiles",
     "generator",
@@ -51,6 +53,7 @@ __all__ = [
     "numpy",
     "pgd_delta",
     "poisoned_weights",
+    "power_iteration",
     "project",
     "random_delta",
     "ranking_loss",

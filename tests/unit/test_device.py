@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from advrec_teach import session, tracks
+from advrec_teach.clinic import Patient
 from advrec_teach.errors import CourseError
 from advrec_teach.splits import Interactions
 
 NORMS = ("linf", "l2")
+WARD = ({}, {"dropout": 0.3}, {"penalty": 1.0}, {"spectral": True}, {"loss": "minimax", "l2": 0.1})
 
 
 def interactions(n_users=8, n_items=10):
@@ -222,6 +224,8 @@ def test_every_tensor_is_made_on_a_named_device():
             for direction in ("fgm", "random"):
                 advrec.fit_adversarial(model, interactions(), eps=0.5, direction=direction, **settings)
         advrec.fit_sequential(sequential, [[1, 2, 3], [4, 5, 10]], epochs=1, dropout=0.1, eps=0.1)
+        ward = [Patient(**setting) for setting in WARD]
+        advrec.fit_ward(ward, advrec.ring_data(), seeds=[0], steps=2, batch_size=4, samples=3, callback=lambda *_: None)
         for norm in NORMS:
             settings = {"eps": 0.1, "step": 0.1, "steps": 1, "norm": norm}
             advrec.pgd_delta(torch.sum, model.user_vectors, generator=advrec.generator(0), **settings)
@@ -241,6 +245,7 @@ PLACEMENT = """
     tf.config.set_soft_device_placement(False)
 
     from advrec_teach import tensorflow as advrec
+    from advrec_teach.clinic import Patient
     from advrec_teach.splits import Interactions
     from advrec_teach.tensorflow import _setup
 
@@ -304,6 +309,8 @@ PLACEMENT = """
         advrec.fit_sequential(sequential, advrec.numpy(ids), epochs=1, eps=0.1, compile=compile)
     for variable in sequential.variables:
         here(variable.value)
+    ward = [Patient(), Patient(dropout=0.3), Patient(penalty=1.0), Patient(spectral=True)]
+    advrec.fit_ward(ward, advrec.ring_data(), seeds=[0], steps=2, batch_size=4, samples=3, callback=lambda *_: None)
     print("every tensor on its device")
 """
 

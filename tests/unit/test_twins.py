@@ -90,6 +90,7 @@ def test_settings_of_attacks_and_training_are_keyword_only():
         "discriminator",
         "sample_real",
         "sequences",
+        "patients",
     }
     for name in (
         "fgsm_delta",
@@ -103,6 +104,7 @@ def test_settings_of_attacks_and_training_are_keyword_only():
         "robustness_curve",
         "fit_gan",
         "fit_sequential",
+        "fit_ward",
         "setup",
     ):
         for parameter, kind, _ in found[name]["parameters"]:
