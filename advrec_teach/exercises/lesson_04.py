@@ -369,11 +369,11 @@ def repaired_listing() -> type:
             return advrec.straight_through(softmax(tanh(z @ w["input"]) @ w["out"]))
 
         def losses(self, real_logits: Any, fake_logits: Any) -> Any:
-            """The discriminator's loss and the generator's, from logits."""
+            """Return the discriminator's loss and the generator's, from logits."""
             return advrec.discriminator_loss(real_logits, fake_logits), advrec.generator_loss(fake_logits)
 
         def score(self, judge: Any, batches: Any) -> Any:
-            """The judge's logits of all rows of a data set, which is a list of batches."""
+            """Return the judge's logits of all rows of a data set, which is a list of batches."""
             return join([judge(batch) for batch in batches])
 
     return ArticleGAN
@@ -513,7 +513,7 @@ EXERCISES = [
             ),
             Misconception(
                 "means before the product",
-                "you average rewards and log-probabilities apart from each other. What counts is which row earned what.",
+                "you average rewards and log-probabilities apart. What counts is which row earned what.",
                 lambda log_probability, rewards: -rewards.mean() * log_probability.mean(),
             ),
             Misconception(

@@ -11,6 +11,7 @@ from torch.nn.functional import one_hot, softplus
 
 from advrec_teach import reference_behaviour as reference
 from advrec_teach.pytorch import _setup
+from advrec_teach.pytorch.gan import _few_threads
 from advrec_teach.pytorch.tensors import numpy, tensor
 
 HISTORY = ("discriminator_loss", "generator_loss", "discriminator_gradient", "generator_gradient")
@@ -54,6 +55,10 @@ class _Network(nn.Module):
         super().__init__()
         self.weights = nn.ParameterDict({name: torch.from_numpy(values) for name, values in weights.items()})
         self.to(_setup.device())
+
+    def named_weights(self) -> dict[str, np.ndarray]:
+        """Return a copy of all weights, by the names of the reference."""
+        return {name: numpy(value).copy() for name, value in self.weights.items()}
 
     def copy(self) -> Any:
         """Return a network with the same weights in memory of its own."""
@@ -542,11 +547,12 @@ def fit_sequence_gan(
         return loss.detach(), _update(adams[0], own, loss)
 
     history = torch.zeros((steps, len(HISTORY)), device=data.device)
-    for step in range(steps):
-        for _ in range(discriminator_steps):
-            d_loss, d_norm = discriminator_update()
-        g_loss, g_norm = generator_update()
-        history[step] = torch.stack([d_loss, g_loss, d_norm, g_norm])
+    with _few_threads(_products(own + other, batch_size)):
+        for step in range(steps):
+            for _ in range(discriminator_steps):
+                d_loss, d_norm = discriminator_update()
+            g_loss, g_norm = generator_update()
+            history[step] = torch.stack([d_loss, g_loss, d_norm, g_norm])
     return dict(zip(HISTORY, history.cpu().numpy().T, strict=True))
 
 
@@ -558,6 +564,11 @@ def _update(adam: torch.optim.Optimizer, parameters: list[nn.Parameter], loss: T
     adam.step()
     adam.zero_grad(set_to_none=True)
     return torch.cat([gradient.flatten() for gradient in gradients]).norm()
+
+
+def _products(parameters: list[nn.Parameter], batch_size: int) -> int:
+    """Return the multiplications of the largest product of matrices in a step."""
+    return batch_size * max(parameter.numel() for parameter in parameters)
 
 
 def _batches(n: int, batch_size: int, random: torch.Generator) -> Iterator[Tensor]:
@@ -577,11 +588,12 @@ def _fit(
     adam = torch.optim.Adam(parameters, learning_rate, fused=device.type in ("cpu", "cuda"))
     random = torch.Generator(device).manual_seed(seed)
     means = []
-    for _ in range(epochs):
-        losses = []
-        for places in _batches(n, batch_size, random):
-            value = loss(places)
-            _update(adam, parameters, value)
-            losses.append(value.detach())
-        means.append(torch.stack(losses).mean().item())
+    with _few_threads(_products(parameters, batch_size)):
+        for _ in range(epochs):
+            losses = []
+            for places in _batches(n, batch_size, random):
+                value = loss(places)
+                _update(adam, parameters, value)
+                losses.append(value.detach())
+            means.append(torch.stack(losses).mean().item())
     return np.array(means)

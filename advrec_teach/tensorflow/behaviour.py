@@ -157,6 +157,10 @@ class _Network(keras.Model):
         for name, value in weights.items():
             self.weights_by_name[name].assign(value)
 
+    def named_weights(self) -> dict[str, np.ndarray]:
+        """Return a copy of all weights, by the names of the reference."""
+        return {name: numpy(value).copy() for name, value in self.weights_by_name.items()}
+
     def copy(self) -> Any:
         """Return a network with the same weights in memory of its own."""
         other = type(self)(**self._settings)
