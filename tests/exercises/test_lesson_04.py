@@ -104,6 +104,9 @@ def test_draws(advrec, maths):
         soft = softmax((logits + noise) / temperature)
         return hard(soft) + (constant(soft) - constant(soft))
 
+    def nothing(logits, noise, *, temperature):
+        straight(softmax(logits + noise))
+
     def no_noise_back(logits, noise, *, temperature):
         soft = softmax(logits / temperature)
         return hard(logits + noise) + (soft - constant(soft))
@@ -119,7 +122,7 @@ def test_draws(advrec, maths):
         refused("04.2", added, "as a constant"),
         refused("04.2", minus, "opposite sign"),
         refused("04.2", lambda x, g, *, temperature: maths["ids"](x + g), "shape"),
-        refused("04.2", lambda x, g, *, temperature: None, "return"),
+        refused("04.2", nothing, "`return`"),
     }
     assert len(messages) == 11
     refused("04.2", both_constant, "no gradient passes")

@@ -151,12 +151,8 @@ def test_the_policy_gradient_holds_its_rewards_fixed(advrec):
     )
     assert float(loss) == pytest.approx(ref.reinforce_loss(log_p, rewards), abs=1e-5)
     np.testing.assert_allclose(advrec.numpy(gradient), -(rewards - rewards.mean()) / 12, atol=1e-6)
-    with pytest.raises(ValueError, match="does not depend|0"):
-        _, of_rewards = advrec.value_and_grad(
-            lambda r: advrec.reinforce_loss(advrec.tensor(log_p), r), advrec.tensor(rewards)
-        )
-        assert not advrec.numpy(of_rewards).any()
-        raise ValueError("0")
+    with pytest.raises(ValueError, match="does not depend"):
+        advrec.value_and_grad(lambda r: advrec.reinforce_loss(advrec.tensor(log_p), r), advrec.tensor(rewards))
 
 
 def test_gumbel_noise_is_standard_and_fixed_by_its_generator(advrec):
