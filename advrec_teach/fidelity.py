@@ -55,17 +55,17 @@ def js_divergence(p: ArrayLike, q: ArrayLike) -> float:
     ValueError
         If the shapes differ, or a table is negative somewhere or holds nothing.
     """
-    p, q = np.asarray(p, np.float64), np.asarray(q, np.float64)
-    if p.shape != q.shape or min(p.min(initial=0), q.min(initial=0)) < 0 or p.sum() <= 0 or q.sum() <= 0:
+    one, other = np.asarray(p, np.float64), np.asarray(q, np.float64)
+    if one.shape != other.shape or any(t.min(initial=0) < 0 or t.sum() <= 0 for t in (one, other)):
         raise ValueError("p and q are counts: tables of one shape, not negative, not all zero.")
-    p, q = p / p.sum(), q / q.sum()
-    middle = (p + q) / 2
+    one, other = one / one.sum(), other / other.sum()
+    middle = (one + other) / 2
 
     def kl(a: Array) -> float:
         some = a > 0
         return float((a[some] * np.log2(a[some] / middle[some])).sum())
 
-    return (kl(p) + kl(q)) / 2
+    return (kl(one) + kl(other)) / 2
 
 
 def divergences(real: ArrayLike, fake: ArrayLike, n_items: int) -> dict[str, float]:

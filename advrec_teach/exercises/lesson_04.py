@@ -273,7 +273,7 @@ def _look_at_rows(program: Any, inputs: dict[str, Any], advrec: ModuleType) -> d
 
 
 def _look_at_losses(program: Any, inputs: dict[str, Any], advrec: ModuleType) -> dict[str, str]:
-    real, fake = np.float32(inputs["real"]), np.float32(inputs["fake"])
+    real, fake = (inputs[name].astype(np.float32) for name in ("real", "fake"))
 
     def pair(real: np.ndarray, fake: np.ndarray) -> tuple[float, ...]:
         return tuple(float(value) for value in program.losses(advrec.tensor(real), advrec.tensor(fake)))
@@ -312,7 +312,7 @@ def _look_at_losses(program: Any, inputs: dict[str, Any], advrec: ModuleType) ->
             faults[f"{player}"] = PRINTED[names[0]] if names[0] in PRINTED else HALF[names[0]]
         else:
             faults[f"{player}"] = HALF["other loss"].format(player=player, found=value, expected=truth)
-    if not faults and not np.isfinite(pair(np.float32([-200, 1]), np.float32([200, -200]))).all():
+    if not faults and not np.isfinite(pair(np.array([-200.0, 1.0]), np.array([200.0, -200.0]))).all():
         faults["overflow"] = HALF["overflow"]
     return faults
 
@@ -352,14 +352,20 @@ def _row_sums(values: Any) -> Any:
 def repaired_listing() -> type:
     """Return the course's own version of the listing, in the active track."""
     advrec = tracks.module()
+    tanh: Any
+    softmax: Any
+    join: Any
     if tracks.current() == "pytorch":
         import torch
 
-        tanh, softmax, join = torch.tanh, lambda x: x.softmax(-1), torch.cat
+        tanh, softmax, join = torch.tanh, torch.nn.Softmax(-1), torch.cat
     else:
         import tensorflow as tf
 
-        tanh, softmax, join = tf.tanh, tf.nn.softmax, lambda parts: tf.concat(parts, 0)
+        def join(parts: Any) -> Any:
+            return tf.concat(parts, 0)
+
+        tanh, softmax = tf.tanh, tf.nn.softmax
 
     class ArticleGAN:
         """Fake rows by a GAN, repaired."""

@@ -65,7 +65,7 @@ class _Network(nn.Module):
         return copy.deepcopy(self)
 
 
-def _lstm(w: Mapping[str, Tensor], x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+def _lstm(w: Any, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """Return hidden state and cell state after ``x``, which is the input times the LSTM's input matrix."""
     i, f, g, o = (x + h @ w["state"] + w["gates"]).chunk(4, -1)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
