@@ -848,7 +848,9 @@ invented = {name: advrec.sample_sequences(g, N, seed=SEED) for name, g in networ
 far |= {name: fidelity.divergences(real, rows, V) for name, rows in invented.items()}
 
 # %% tags=["nbval-ignore-output"]
-fig, axes = plots.figure("Shown soft rows, the discriminator wins at once", columns=2)
+fig, axes = plots.figure(
+    "Shown soft rows, the discriminator wins; and no game brings likelihood nearer to people", columns=2
+)
 for name, role in {
     "likelihood, straight-through": "defended",
     "likelihood, policy gradient": "extra",
@@ -859,17 +861,8 @@ for name, role in {
     plots.line(axes[0], np.arange(len(smooth)), smooth, role, name.split(", ")[1], marker="")
 axes[0].axhline(2 * np.log(2), color=plots.RANDOM, linewidth=1)
 plots.label(axes[0], x="step of the game", y="discriminator's loss (grey: a coin)", legend=True)
-names = [
-    "ceiling",
-    "likelihood",
-    "likelihood, policy gradient",
-    "likelihood, straight-through",
-    "likelihood, soft",
-    "scratch, policy gradient",
-    "scratch, straight-through",
-    "untrained",
-    "floor",
-]
+names = ["ceiling", "likelihood", *(k for k in games if k.startswith("likelihood"))]
+names += [*(k for k in games if k.startswith("scratch")), "untrained", "floor"]
 axes[1].barh(
     names[::-1],
     [far[k]["co-occurrence"] for k in names[::-1]],
@@ -975,13 +968,13 @@ claim(
 #
 # ## All of them before the judges
 #
-# ### Exercise 04.5 · predict: who is told apart least? · 5 min · *
+# ### Exercise 04.5 · predict: who comes nearest? · 5 min · *
 #
-# CNN and RNN judge, as above, fresh ones for each candidate. Leaving real people aside, the judges will find it hardest
-# to tell apart
+# All candidates stand before all measures: transitions, co-occurrence, and fresh judges, a CNN and an RNN for each.
+# Leaving real people and their copies aside, the nearest to people in transitions *and* in co-occurrence is
 #
-# - **a**: the LSTM that learned in the game, since it was trained to fool a judge;
-# - **b**: the bigram model, which is hard to beat on little data;
+# - **a**: the LSTM that learned in the game from scratch, since it was trained to be taken for real;
+# - **b**: the sharp bigram, which is hard to beat on little data;
 # - **c**: the LSTM that learned by maximum likelihood;
 # - **d**: the VAE, which knows the taste of a whole user.
 #
@@ -1011,7 +1004,7 @@ tests = {name: make(N, SEED + 2) for name, make in makers.items()}
 apart |= {name: told_apart(make(M, SEED + 1), tests[name]) for name, make in makers.items()}
 tests = {"ceiling": ceiling, "floor": floor(N, SEED + 2)} | tests
 far |= {name: fidelity.divergences(real, rows, V) for name, rows in tests.items()}
-worst = {name: max(values.values()) for name, values in apart.items()}
+caught = {name: max(values.values()) for name, values in apart.items()}
 
 # %% tags=["nbval-ignore-output"]
 order = [
@@ -1031,7 +1024,7 @@ fig, axes = plots.figure(
     sharey=True,
 )
 for axis, key in zip(axes, ("transitions", "co-occurrence", None)):
-    values = [far[name][key] if key else worst[name] for name in order]
+    values = [far[name][key] if key else caught[name] for name in order]
     colours = [
         plots.REAL if name in ("ceiling", "copies") else plots.RANDOM if name == "floor" else plots.FAKE
         for name in order
@@ -1044,24 +1037,29 @@ axes[2].set_xlim(0.4, 1)
 plots.table({"rows": name, **far[name], **apart[name]} for name in order)
 
 # %%
-fakes = ("bigram", "VAE", "LSTM, likelihood, then game", "LSTM, game from scratch", "floor")
+rivals = ("bigram", "VAE", "LSTM, game from scratch", "floor")
 claim(
-    "the LSTM trained by likelihood is told apart least of all fakes",
-    all(worst["LSTM, likelihood"] < worst[k] for k in fakes),
+    "of the four candidates the LSTM by likelihood is nearest to people, in transitions and in co-occurrence",
+    all(far["LSTM, likelihood"][k] < far[name][k] for name in rivals for k in ("transitions", "co-occurrence")),
 )
 claim(
-    "from scratch, the game is told apart more easily than the bigram and the VAE",
-    worst["LSTM, game from scratch"] > max(worst["bigram"], worst["VAE"]),
+    "the judges tell it apart less than the VAE, both games and the floor",
+    all(caught["LSTM, likelihood"] < caught[k] for k in (*rivals[1:], "LSTM, likelihood, then game")),
 )
-claim("LSTM by likelihood: accuracy of the better judge", worst["LSTM, likelihood"])
-claim("bigram: accuracy of the better judge", worst["bigram"])
-claim("VAE: accuracy of the better judge", worst["VAE"])
-claim("the bigram is told apart better by the RNN than by the CNN", apart["bigram"]["RNN"] > apart["bigram"]["CNN"])
+claim(
+    "the game from scratch they tell apart more easily than the VAE and the bigram",
+    caught["LSTM, game from scratch"] > max(caught["bigram"], caught["VAE"]),
+)
+claim("LSTM by likelihood: accuracy of the better judge", caught["LSTM, likelihood"])
+claim("VAE: accuracy of the better judge", caught["VAE"])
+claim("LSTM, game from scratch: accuracy of the better judge", caught["LSTM, game from scratch"])
 
 # %% [markdown]
 # *Takeaway:* the answer to the lesson's question is nearly. An LSTM trained by likelihood on a few hundred people is
-# hardly told from new people by these judges, and better than everything without a network. A stronger judge, or more
-# rows, may still find it out; the test has no verdict "real", only "not caught".
+# nearer to new people than everything beside it, and hard for these judges to tell from them. The bigram is closer
+# behind than its simplicity suggests: with other seeds our judges sometimes cannot tell it from people any better than
+# the LSTM, although the counts can. So keep both kinds of measure. A judge has no verdict "real", only "not caught":
+# more rows, or a stronger network, may still find out what this one missed.
 #
 # One row of the table is too good: `copies`. It is no generator. It hands out rows of the training set.
 #
@@ -1097,7 +1095,7 @@ plots.table({"rows": name, **values} for name, values in copied.items())
 # %%
 near = {name: values["nearest training row"] for name, values in copied.items()}
 runs = {name: values["runs of three copied (%)"] for name, values in copied.items()}
-claim("copies are not told apart: within five hundredths of a coin", abs(worst["copies"] - 0.5) < 0.05)
+claim("copies are not told apart: within five hundredths of a coin", abs(caught["copies"] - 0.5) < 0.05)
 claim("but share every film with a training row", near["copies"] == L)
 claim("new people: films shared with the nearest training row", near["ceiling"])
 claim("LSTM by likelihood: films shared with the nearest training row", near["LSTM, likelihood"])

@@ -545,9 +545,9 @@ EXERCISES = [
     ),
     ChoiceExercise(
         "04.5",
-        "who is told apart least",
+        "who comes nearest to people",
         hints=(
-            "The judge sees everything that a row holds: which films, which films together, in which order.",
+            "Two things are asked for at once: which films stand together, and in which order.",
             "The bigram model knows the order of neighbours, the autoencoder which films go together. Who has both?",
             "Who learned from every single item of every real row, and who from one logit a row?",
         ),
@@ -557,10 +557,10 @@ EXERCISES = [
         wrong={
             "a": "that is the hope. But its generator starts from nothing and hears one number a row, through a "
             "gradient that is biased or noisy. A few hundred updates do not make a language of it.",
-            "b": "it is hard to beat in what it counts, which is neighbours. But a judge that looks at more than two "
-            "items at once sees that it forgets what stood before.",
-            "d": "it knows which films go together and draws them in any order, and the order is there for the judge "
-            "to see.",
+            "b": "it is hard to beat in what it counts, which is neighbours. But it forgets what stood before, and "
+            "co-occurrence looks at the whole row.",
+            "d": "it knows which films go together, and draws them in any order: its transitions are those of shuffled "
+            "rows at best.",
         },
     ),
 ]
