@@ -713,25 +713,6 @@ class ArticleGAN:
         return judge(batches)
 
 
-# %% tags=["pytorch", "solution"]
-class ArticleGAN:
-    """Fake rows by a GAN, repaired."""
-
-    def generate(self, w, z):
-        """Fake rows from Gaussian noise z [n, length, d]: one-hot vectors [n, length, n_items]."""
-        soft = (torch.tanh(z @ w["input"]) @ w["out"]).softmax(dim=-1)
-        return advrec.straight_through(soft)
-
-    def losses(self, real_logits, fake_logits):
-        """The discriminator's loss and the generator's, from logits."""
-        softplus = torch.nn.functional.softplus
-        return softplus(-real_logits).mean() + softplus(fake_logits).mean(), softplus(-fake_logits).mean()
-
-    def score(self, judge, batches):
-        """The judge's logits of all rows of a data set, which is a list of batches."""
-        return torch.cat([judge(batch) for batch in batches])
-
-
 # %% tags=["tensorflow", "exercise"]
 class ArticleGAN:
     """Fake rows by a GAN, after a widely copied listing."""
@@ -751,6 +732,25 @@ class ArticleGAN:
     def score(self, judge, batches):
         """The judge's logits of all rows of a data set, which is a list of batches."""
         return judge(batches)
+
+
+# %% tags=["pytorch", "solution"]
+class ArticleGAN:
+    """Fake rows by a GAN, repaired."""
+
+    def generate(self, w, z):
+        """Fake rows from Gaussian noise z [n, length, d]: one-hot vectors [n, length, n_items]."""
+        soft = (torch.tanh(z @ w["input"]) @ w["out"]).softmax(dim=-1)
+        return advrec.straight_through(soft)
+
+    def losses(self, real_logits, fake_logits):
+        """The discriminator's loss and the generator's, from logits."""
+        softplus = torch.nn.functional.softplus
+        return softplus(-real_logits).mean() + softplus(fake_logits).mean(), softplus(-fake_logits).mean()
+
+    def score(self, judge, batches):
+        """The judge's logits of all rows of a data set, which is a list of batches."""
+        return torch.cat([judge(batch) for batch in batches])
 
 
 # %% tags=["tensorflow", "solution"]
