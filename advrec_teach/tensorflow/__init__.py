@@ -9,6 +9,22 @@ from advrec_teach.tensorflow._setup import setup
 from advrec_teach.tensorflow._training import draw_negatives
 from advrec_teach.tensorflow.adversarial import fit_adversarial
 from advrec_teach.tensorflow.attacks import fgm_delta, fgsm_delta, pgd_delta, project, random_delta
+from advrec_teach.tensorflow.behaviour import (
+    InteractionVAE,
+    SequenceDiscriminator,
+    SequenceGenerator,
+    fit_discriminator,
+    fit_generator,
+    fit_sequence_gan,
+    fit_vae,
+    gumbel_noise,
+    gumbel_softmax,
+    reinforce_loss,
+    sample_sequences,
+    sample_vae,
+    straight_through,
+    vae_loss,
+)
 from advrec_teach.tensorflow.bpr import BPRModel, bpr_gradients, bpr_loss, fit_bpr
 from advrec_teach.tensorflow.gan import (
     critic_loss,
@@ -29,6 +45,9 @@ from advrec_teach.tensorflow.ward import fit_ward, power_iteration
 
 __all__ = [
     "BPRModel",
+    "InteractionVAE",
+    "SequenceDiscriminator",
+    "SequenceGenerator",
     "SequentialModel",
     "attack_vectors",
     "bpr_gradients",
@@ -40,8 +59,12 @@ __all__ = [
     "fgsm_delta",
     "fit_adversarial",
     "fit_bpr",
+    "fit_discriminator",
     "fit_gan",
+    "fit_generator",
+    "fit_sequence_gan",
     "fit_sequential",
+    "fit_vae",
     "fit_ward",
     "gaussian_data",
     "generated_profiles",
@@ -49,6 +72,8 @@ __all__ = [
     "generator_loss",
     "gradient_penalty",
     "gradient_profiles",
+    "gumbel_noise",
+    "gumbel_softmax",
     "mlp",
     "numpy",
     "pgd_delta",
@@ -57,11 +82,16 @@ __all__ = [
     "project",
     "random_delta",
     "ranking_loss",
+    "reinforce_loss",
     "ring_data",
     "robustness_curve",
     "sample",
+    "sample_sequences",
+    "sample_vae",
     "sequential_loss",
     "setup",
+    "straight_through",
     "tensor",
+    "vae_loss",
     "value_and_grad",
 ]

@@ -91,6 +91,13 @@ def test_settings_of_attacks_and_training_are_keyword_only():
         "sample_real",
         "sequences",
         "patients",
+        "rows",
+        "table",
+        "real",
+        "fake",
+        "logits",
+        "noise",
+        "n",
     }
     for name in (
         "fgsm_delta",
@@ -105,6 +112,13 @@ def test_settings_of_attacks_and_training_are_keyword_only():
         "fit_gan",
         "fit_sequential",
         "fit_ward",
+        "fit_generator",
+        "fit_discriminator",
+        "fit_vae",
+        "fit_sequence_gan",
+        "gumbel_softmax",
+        "sample_sequences",
+        "sample_vae",
         "setup",
     ):
         for parameter, kind, _ in found[name]["parameters"]:
