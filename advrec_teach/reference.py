@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 NORMS = ("linf", "l2")
 OPTIMIZERS = ("adagrad", "adam", "sgd")
-DIRECTIONS = ("fgm", "random")
+DIRECTIONS = ("fgm", "random", "raw")
 TABLES = ("users", "items")
 ATTACKS = ("random", "fgsm", "fgm", "pgd")
 # How often a negative is drawn again, for each item there is: a user with one unseen item fails to draw it that many

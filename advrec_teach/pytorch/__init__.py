@@ -24,6 +24,7 @@ from advrec_teach.pytorch.behaviour import (
     vae_loss,
 )
 from advrec_teach.pytorch.bpr import BPRModel, bpr_gradients, bpr_loss, fit_bpr
+from advrec_teach.pytorch.defences import fit_defended, robust_loss, smooth_loss
 from advrec_teach.pytorch.gan import (
     critic_loss,
     discriminator_loss,
@@ -57,6 +58,7 @@ __all__ = [
     "fgsm_delta",
     "fit_adversarial",
     "fit_bpr",
+    "fit_defended",
     "fit_discriminator",
     "fit_gan",
     "fit_generator",
@@ -82,12 +84,14 @@ __all__ = [
     "ranking_loss",
     "reinforce_loss",
     "ring_data",
+    "robust_loss",
     "robustness_curve",
     "sample",
     "sample_sequences",
     "sample_vae",
     "sequential_loss",
     "setup",
+    "smooth_loss",
     "straight_through",
     "tensor",
     "vae_loss",

@@ -62,9 +62,12 @@ class AdversarialTrainer(Trainer):
         self.steps_done += 1
         noise = self.pool[first : first + len(self.table)]
         for rows in self.moved:
-            way = self.gradient[rows] if self.direction == "fgm" else noise[rows]
+            way = noise[rows] if self.direction == "random" else self.gradient[rows]
+            length = torch.linalg.vector_norm(way, dim=1, keepdim=True)
+            if self.direction == "raw":
+                length = length.norm() * torch.count_nonzero(length).clamp(min=1).rsqrt()
             # Slopes of a trained model are tiny; a length of 0 stays below anything that is divided by it.
-            length = torch.linalg.vector_norm(way, dim=1, keepdim=True).clamp_(min=1e-30)
+            length = length.clamp_(min=1e-30)
             torch.mul(way, self.eps / length, out=self.delta[rows])
 
     def step(self, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -115,7 +118,9 @@ def fit_adversarial(
         lambda, the weight of the loss at the attacked vectors.
     direction
         ``"fgm"``: along each vector's own gradient in this batch; ``"random"``: in a random direction, the
-        control that tells training against an attack from training with noise.
+        control that tells training against an attack from training with noise; ``"raw"``: along each vector's own
+        gradient, all of a table scaled by one factor, so that the lengths of a batch's moves differ and their root
+        mean square is eps.
     tables
         Which vectors the attack moves: ``"users"``, ``"items"`` or both.
 

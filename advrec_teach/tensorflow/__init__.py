@@ -26,6 +26,7 @@ from advrec_teach.tensorflow.behaviour import (
     vae_loss,
 )
 from advrec_teach.tensorflow.bpr import BPRModel, bpr_gradients, bpr_loss, fit_bpr
+from advrec_teach.tensorflow.defences import fit_defended, robust_loss, smooth_loss
 from advrec_teach.tensorflow.gan import (
     critic_loss,
     discriminator_loss,
@@ -59,6 +60,7 @@ __all__ = [
     "fgsm_delta",
     "fit_adversarial",
     "fit_bpr",
+    "fit_defended",
     "fit_discriminator",
     "fit_gan",
     "fit_generator",
@@ -84,12 +86,14 @@ __all__ = [
     "ranking_loss",
     "reinforce_loss",
     "ring_data",
+    "robust_loss",
     "robustness_curve",
     "sample",
     "sample_sequences",
     "sample_vae",
     "sequential_loss",
     "setup",
+    "smooth_loss",
     "straight_through",
     "tensor",
     "vae_loss",

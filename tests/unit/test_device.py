@@ -12,6 +12,7 @@ import pytest
 from advrec_teach import session, tracks
 from advrec_teach.clinic import Patient
 from advrec_teach.errors import CourseError
+from advrec_teach.reference_defences import DEFENCES
 from advrec_teach.splits import Interactions
 
 NORMS = ("linf", "l2")
@@ -157,7 +158,7 @@ def test_attacks_stay_on_their_device(meta):
 @pytest.mark.pytorch
 def test_model_and_training_step_stay_on_their_device(meta):
     from advrec_teach import pytorch as advrec
-    from advrec_teach.pytorch import _training, adversarial
+    from advrec_teach.pytorch import _training, adversarial, defences
 
     model = advrec.BPRModel(8, 10, dim=4)
     users, items = advrec.tensor([0, 1]), advrec.tensor([2, 3])
@@ -171,9 +172,15 @@ def test_model_and_training_step_stay_on_their_device(meta):
         for dtype in (meta.float32, meta.bfloat16):
             settings = {"optimizer": optimizer, "rate": 0.1, "regularisation": 0.1, "dtype": dtype}
             trainers = [_training.Trainer(table, 2, **settings)]
-            for direction in ("fgm", "random"):
+            for direction in ("fgm", "random", "raw"):
                 attacked = {"adv_weight": 1.0, "direction": direction, "moved": (slice(None, 8), slice(8, None))}
                 trainers.append(adversarial.AdversarialTrainer(table, 2, generator=None, **attacked, **settings))
+            if dtype == meta.float32:
+                del settings["dtype"]
+                for defence in DEFENCES:
+                    others = [table.clone()] if defence == "ensemble" else []
+                    own = {"defence": defence, "adv_weight": 1.0, "exponent": 0.5, "replays": 2, "others": others}
+                    trainers.append(defences.DefenceTrainer(table, 2, generator=None, **own, **settings))
             with meta.no_grad():
                 for trainer in trainers:
                     assert all(loss.device.type == "meta" for loss in trainer.step(rows))
@@ -257,6 +264,12 @@ def test_every_tensor_is_made_on_a_named_device():
             advrec.fit_sequence_gan(writer, judge, rows, steps=1, estimator=estimator, batch_size=2)
         advrec.sample_sequences(writer, 2)
         advrec.sample_vae(autoencoder, 2, length=5)
+        for defence in DEFENCES:
+            others = [model.copy()] if defence == "ensemble" else []
+            advrec.fit_defended(model, interactions(), epochs=1, defence=defence, others=others, batch_size=7)
+        for direction in ("fgm", "random"):
+            rows = [[1, 2, 3], [4, 5, 10]]
+            advrec.fit_sequential(sequential, rows, epochs=1, dropout=0.1, eps=0.1, direction=direction)
         for norm in NORMS:
             settings = {"eps": 0.1, "step": 0.1, "steps": 1, "norm": norm}
             advrec.pgd_delta(torch.sum, model.user_vectors, generator=advrec.generator(0), **settings)
@@ -277,6 +290,7 @@ PLACEMENT = """
 
     from advrec_teach import tensorflow as advrec
     from advrec_teach.clinic import Patient
+    from advrec_teach.reference_defences import DEFENCES
     from advrec_teach.splits import Interactions
     from advrec_teach.tensorflow import _setup
 
@@ -322,8 +336,13 @@ PLACEMENT = """
                 model, train, epochs=2, batch_size=7, optimizer=optimizer, compile=compile, precision="bfloat16"
             )
             assert len(history) == 2
-        for direction in ("fgm", "random"):
+        for direction in ("fgm", "random", "raw"):
             advrec.fit_adversarial(model, train, epochs=2, eps=0.5, direction=direction, batch_size=7, compile=compile)
+        for defence in DEFENCES:
+            others = [model.copy()] if defence == "ensemble" else []
+            advrec.fit_defended(
+                model, train, epochs=2, defence=defence, others=others, batch_size=7, compile=compile
+            )
     here(model.user_vectors.value)
     ids = [advrec.tensor(v) for v in (train.users, train.items, (train.items + 5) % 10)]
     loss_fn = advrec.ranking_loss(*ids)
@@ -337,7 +356,9 @@ PLACEMENT = """
         here(sequential.scores_from(vectors, ids))
         here(advrec.sequential_loss(sequential.logits(vectors), ids))
     for compile in (True, False):
-        advrec.fit_sequential(sequential, advrec.numpy(ids), epochs=1, eps=0.1, compile=compile)
+        for direction in ("fgm", "random"):
+            settings = {"epochs": 1, "eps": 0.1, "direction": direction, "compile": compile}
+            advrec.fit_sequential(sequential, advrec.numpy(ids), **settings)
     for variable in sequential.variables:
         here(variable.value)
     ward = [Patient(), Patient(dropout=0.3), Patient(penalty=1.0), Patient(spectral=True)]

@@ -107,6 +107,7 @@ def test_settings_of_attacks_and_training_are_keyword_only():
         "project",
         "fit_bpr",
         "fit_adversarial",
+        "fit_defended",
         "attack_vectors",
         "robustness_curve",
         "fit_gan",
