@@ -10,7 +10,7 @@ from advrec_teach import reference_behaviour, reference_gan, tracks
 from advrec_teach.exercises.choices import ChoiceExercise
 from advrec_teach.exercises.core import CORRECT, NOT_ATTEMPTED, NOT_YET, Exercise, Verdict
 from advrec_teach.exercises.functions import FunctionExercise, Misconception
-from advrec_teach.exercises.losses import _total
+from advrec_teach.exercises.losses import track_sum
 
 # --- 04.2: one-hot forwards, Gumbel-softmax backwards
 
@@ -23,7 +23,7 @@ class DrawExercise(FunctionExercise):
     """
 
     def _call(self, answer: Callable[..., Any], built: dict[str, Any]) -> Any:
-        advrec, total = tracks.module(), _total()
+        advrec, total = tracks.module(), track_sum()
         logits, noise, weights = (built[name] for name in ("logits", "noise", "weights"))
 
         def draw(x: Any) -> Any:
@@ -238,7 +238,7 @@ def remaining_faults(program: Any) -> dict[str, str]:
 
 
 def _look_at_rows(program: Any, inputs: dict[str, Any], advrec: ModuleType) -> dict[str, str]:
-    total = _total()
+    total = track_sum()
     w = {name: advrec.tensor(value) for name, value in inputs["w"].items()}
     z, other = advrec.tensor(inputs["z"]), advrec.tensor(inputs["other"])
     rows = program.generate(w, z)
