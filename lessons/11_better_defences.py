@@ -728,17 +728,14 @@ claim(
         runs["eps falling from 1"]["worst"] < rising["worst"] and runs["eps falling from 1"]["clean"] < rising["clean"]
     ),
 )
-claim(
-    "attacking one table only keeps less than BPR+, and less than attacking both",
-    bool(of("worst", "users only", "films only").max() < min(plus["worst"], runs["APR"]["worst"])),
-)
 
 # %% [markdown]
 # *Takeaway:* the order matters. The same strength that destroys a model at once is borne when it comes slowly, and the
-# model that met it keeps more. The other way round it is destroyed first and forgets later. A defence of one table is
-# worse than none: what is made hard to move there is paid for by the other table, and a judge who may move both finds
-# that. And lengths matter: a small move for a vector with a flat slope is
-# enough. All these cost the same as APR, so try them before you pay for more gradients.
+# model that met it keeps more. The other way round it is destroyed first and forgets later. A defence of one table
+# is no defence: look for its two rows beside BPR+. At nearly every seed that we tried both kept less than no defence at
+# all, and because one seed differed there is no claim; the judge may move the other table, too. And lengths matter: a
+# small move for a vector with a flat slope is enough. All these cost the same as APR, so try them before you pay for
+# more gradients.
 #
 # ## Several models
 #
@@ -980,7 +977,7 @@ for name, model in readers.items():
 table["SASRec+"]["random, read"] = attacked_reader(readers["SASRec+"], "read", "random")
 
 # %% tags=["nbval-ignore-output"]
-fig, axis = plots.figure("Training protects the layer that it attacks, and no other")
+fig, axis = plots.figure("Training protects the layer that it attacks, and hardly another")
 for shift, (name, colour) in enumerate(
     {"SASRec+": plots.CLEAN, "noise": plots.RANDOM, "adversarial": plots.DEFENDED}.items()
 ):
@@ -991,7 +988,6 @@ plots.label(axis, x="", y="NDCG@20 of the later films", legend=True)
 
 # %%
 read = {name: row["read"] for name, row in table.items()}
-compared = {name: row["compared"] for name, row in table.items()}
 claim("NDCG@20 of SASRec+, clean", table["SASRec+"]["clean"])
 claim("NDCG@20 of SASRec+, PGD on what is read", read["SASRec+"])
 claim("NDCG@20 of adversarial training, PGD on what is read", read["adversarial"])
@@ -1006,7 +1002,6 @@ claim(
     "on what is read, adversarial training keeps at least 1.2 times as much as either control",
     bool(read["adversarial"] > 1.2 * max(read["SASRec+"], read["noise"])),
 )
-claim("on what is compared it gains less than a tenth", compared["adversarial"] < 1.1 * compared["SASRec+"])
 claim(
     "clean, it has less than SASRec+, by less than a fifth",
     0.8 < table["adversarial"]["clean"] / table["SASRec+"]["clean"] < 1,
@@ -1015,9 +1010,9 @@ claim(
 # %% [markdown]
 # *Takeaway:* on the reader an attack at the input does far more harm than noise, and adversarial training keeps much
 # more of what it trained on, while noise of the same length helps little. It is not free: at an equal number of
-# gradients it took half the steps, and clean lists pay. And look at the other layer, where nothing was gained. A model
-# is not "robust"; a *layer* of it is. Choose the layer by asking what an attacker can reach: somebody who edits a
-# film's picture moves both.
+# gradients it took half the steps, and clean lists pay. And look at the other layer: there little is gained, or
+# nothing, depending on the seed. A model is not "robust"; a *layer* of it is. Choose the layer by asking what an
+# attacker can reach: somebody who edits a film's picture moves both.
 #
 # ## What can go wrong
 #
@@ -1042,9 +1037,9 @@ claim(
 #   not beat it here; a robust loss is as good.
 # - A move that lives on gives APR's level with one gradient a step, without replays. Its far larger lead under its own
 #   two moves went away under a borrowed one: check with a move that the model did not help to make.
-# - Rising strength is borne where constant strength collapses; defending one table is worse than none; borrowed moves
+# - Rising strength is borne where constant strength collapses; defending one table is no defence; borrowed moves
 #   in training gave nothing.
-# - A sequential model gains much, in the layer that was attacked in training, and only there.
+# - A sequential model gains much, in the layer that was attacked in training, and little elsewhere.
 #
 # **Next:** lesson 12 gives the attacker nothing but accounts.
 #
