@@ -181,7 +181,6 @@ def run(name, fit, *, price, **settings):
     history = fit(model, split.train, epochs=epochs, **(TUNED | settings), seed=SEED + 1)
     seconds = np.median([record["seconds"] for record in history])
     runs[name] = judge(model) | {"model": model, "passes": epochs, "s per pass": seconds}
-    return runs[name]
 
 
 def show(*names):
@@ -841,7 +840,7 @@ for axis, (judged, title) in zip(axes, {"ratings": "PGD on the ratings", "edge":
     draw(axis, judged)
     plots.label(axis, x="NDCG@20, clean", y="", title=title)
 axes[0].set_ylabel("NDCG@20 left, share 0.2")
-axes[1].legend(fontsize=8)
+legend = axes[1].legend(fontsize=8)
 
 # %% tags=["nbval-ignore-output"]
 fig, axis = plots.figure("Judged by the worst of three moves, the leads are small", size=(9, 5))
