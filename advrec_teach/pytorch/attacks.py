@@ -50,7 +50,8 @@ def _length(t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _sign(t: torch.Tensor) -> torch.Tensor:
     """Return the sign of each entry; unlike ``torch.sign``, what is not a number stays so."""
-    return torch.where(t.isnan(), t, t.sign())
+    # Clamped to 0, only what is not a number is left to add; several times as fast as looking it up with `where`.
+    return t.sign().add_(t.clamp(0, 0))
 
 
 def _direction(t: torch.Tensor, norm: str) -> torch.Tensor:
@@ -192,7 +193,7 @@ def pgd_delta(
             _, gradient = differentiate(loss_fn, _each(torch.add, x, delta))
             delta = _each(lambda d, g: _move(d, g, eps, step, norm), delta, gradient)
     if gradient is not None and norm == "linf":
-        delta = _each(lambda d, g: torch.where(g.isnan(), g, d), delta, gradient)
+        delta = _each(lambda d, g: d.add_(g.clamp(0, 0)), delta, gradient)
     return delta
 
 

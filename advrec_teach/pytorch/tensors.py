@@ -1,7 +1,7 @@
 """Tensors on the device, and the one seam that every attack uses: ``value_and_grad``."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -93,9 +93,15 @@ def value_and_grad(loss_fn: Callable[[Any], torch.Tensor], x: Tensors) -> tuple[
         return differentiate(loss_fn, x)
 
 
-@contextmanager
-def recording() -> Iterator[None]:
+def recording() -> AbstractContextManager[Any]:
     """Let PyTorch record what is computed, wherever it was told not to."""
+    if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
+        return nullcontext()
+    return _recording()
+
+
+@contextmanager
+def _recording() -> Iterator[None]:
     with torch.inference_mode(False), torch.enable_grad():
         yield
 

@@ -23,6 +23,7 @@ SHIPPED = {
     "torch": "2.6.0+cu124",
     "tensorflow": "2.18.0",
     "keras": "3.8.0",
+    "tensorboard": "2.18.0",
     "scipy": "1.14.1",
     "scikit-learn": "1.6.1",
     "matplotlib": "3.10.0",

@@ -90,6 +90,14 @@ def test_settings_of_attacks_and_training_are_keyword_only():
         "discriminator",
         "sample_real",
         "sequences",
+        "patients",
+        "rows",
+        "table",
+        "real",
+        "fake",
+        "logits",
+        "noise",
+        "n",
     }
     for name in (
         "fgsm_delta",
@@ -104,6 +112,14 @@ def test_settings_of_attacks_and_training_are_keyword_only():
         "robustness_curve",
         "fit_gan",
         "fit_sequential",
+        "fit_ward",
+        "fit_generator",
+        "fit_discriminator",
+        "fit_vae",
+        "fit_sequence_gan",
+        "gumbel_softmax",
+        "sample_sequences",
+        "sample_vae",
         "setup",
     ):
         for parameter, kind, _ in found[name]["parameters"]:
