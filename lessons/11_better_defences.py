@@ -866,9 +866,9 @@ claim(
 # *Takeaway:* with one judge there is a clear winner. With three there is a crowd: a penalty that was set with the
 # attack in mind, the robust loss, free training and APR all do much the same for clean lists that are as good as
 # before, and a rising attack or one scale per table gives a little more for a little less. Now read the seconds. The
-# number of gradients is a fair price for the *idea*, not for your machine: on a model this small the optimiser's own
-# work costs as much as a gradient, so half the price per batch is not half the seconds. Cheapest is still the knob: it
-# adds nothing to ordinary training at all.
+# number of gradients is a fair price for the *idea*, not for your machine: free training takes as many gradients as
+# BPR+ and clearly more seconds, because on a model this small keeping a move for every vector is work too. Cheapest is
+# still the knob: it adds nothing to ordinary training at all.
 #
 # ## A recommender that reads
 #
