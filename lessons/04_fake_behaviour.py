@@ -832,7 +832,7 @@ far |= {name: fidelity.divergences(real, rows, V) for name, rows in invented.ite
 
 # %% tags=["nbval-ignore-output"]
 fig, axes = plots.figure(
-    "Shown soft rows, the discriminator wins; and no game brings likelihood nearer to people", columns=2
+    "Shown soft rows, the discriminator wins; in large steps every game leads away from people", columns=2
 )
 for name, role in {
     "likelihood, straight-through": "defended",
@@ -869,7 +869,7 @@ claim(
     all(g["popularity"] > far["floor"]["popularity"] for g in scratched),
 )
 claim(
-    "after likelihood, no game brings the co-occurrence nearer to people",
+    "after likelihood, each game in large steps takes the co-occurrence further from people",
     all(
         far[name]["co-occurrence"] > far["likelihood"]["co-occurrence"]
         for name in ("likelihood, straight-through", "likelihood, policy gradient", "likelihood, soft")
@@ -1002,7 +1002,7 @@ order = [
     "floor",
 ]
 fig, axes = plots.figure(
-    "Likelihood comes nearest to people, the game from scratch stays at the floor",
+    "Likelihood comes nearest to people, the game from scratch is no better than the floor",
     columns=3,
     size=(12, 3.8),
     sharey=True,

@@ -192,10 +192,10 @@ def test_the_autoencoder_learns_what_goes_together(advrec):
     model = advrec.InteractionVAE(10, hidden=20, latent=2, seed=0)
     history = advrec.fit_vae(model, table, epochs=100, learning_rate=0.01, dropout=0.2, beta=0.5)
     assert history.shape == (100,) and history[-1] < history[0]
-    rows = advrec.sample_vae(model, 300, length=4, seed=1)
+    rows = advrec.sample_vae(model, 2000, length=4, seed=1)
     assert rows.dtype == np.int64 and all(len(set(row)) == 4 for row in rows)
     assert np.isin((rows < 5).sum(1), (0, 4)).mean() > 0.8
-    assert np.array_equal(rows, advrec.sample_vae(model, 300, length=4, seed=1))
+    assert np.array_equal(rows, advrec.sample_vae(model, 2000, length=4, seed=1))
 
 
 @pytest.mark.parametrize("estimator", ref.ESTIMATORS)
