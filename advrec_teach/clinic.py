@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advrec_teach import reference_gan
+from advrec_teach.reference import check_count
 
 HISTORY = (
     "discriminator_loss",
@@ -66,9 +67,7 @@ class Patient:
         if self.loss not in LOSSES:
             raise ValueError(f"loss is {self.loss!r}; choose one of {', '.join(LOSSES)}.")
         for name in ("generator_width", "discriminator_width"):
-            width = getattr(self, name)
-            if isinstance(width, bool) or int(width) != width or width < 1:
-                raise ValueError(f"{name} is {width!r}; give a whole number from 1.")
+            check_count(name, getattr(self, name))
         for name in ("generator_rate", "discriminator_rate", "l2", "penalty"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; give a number from 0.")
@@ -131,8 +130,7 @@ def check_ward(
         raise ValueError("seeds is empty; give at least one.")
     counts = {"steps": steps, "batch_size": batch_size, "noise_dim": noise_dim, "samples": samples}
     for name, value in (counts | {"every": 1 if every is None else every}).items():
-        if isinstance(value, bool) or int(value) != value or value < 1:
-            raise ValueError(f"{name} is {value!r}; give a whole number from 1.")
+        check_count(name, value)
 
 
 def unlabelled() -> dict[str, Patient]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from advrec_teach.reference import Array, check_ball, fgm_delta, project, sigmoid, softplus
+from advrec_teach.reference import Array, check_ball, check_count, fgm_delta, project, sigmoid, softplus
 
 DEFENCES = ("robust", "vat", "trades", "fast", "free", "ensemble", "noise")
 # Length of the first, random move along which the divergence has a slope at all.
@@ -164,8 +164,7 @@ def check_defence(
         raise ValueError(f"adv_weight is {adv_weight!r}; give a number that is not negative.")
     if not 0 < exponent <= 1:
         raise ValueError(f"exponent is {exponent!r}; give a number above 0, at most 1.")
-    if isinstance(replays, bool) or int(replays) != replays or replays < 1:
-        raise ValueError(f"replays is {replays!r}; give a whole number from 1.")
+    check_count("replays", replays)
     if (defence == "ensemble") != bool(len(others)):
         raise ValueError('others are the models that make moves in the defence "ensemble": give them there only.')
     for other in others:

@@ -11,6 +11,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from advrec_teach.reference import check_count
+
 KINDS = ("minimax", "non-saturating", "wasserstein")
 
 Array = NDArray[np.float64]
@@ -292,8 +294,7 @@ def check_fit_gan(
         "every": 1 if every is None else every,
     }
     for name, value in counts.items():
-        if isinstance(value, bool) or int(value) != value or value < 1:
-            raise ValueError(f"{name} is {value!r}; give a whole number from 1.")
+        check_count(name, value)
     if penalty < 0:
         raise ValueError(f"penalty is {penalty!r}; give its weight, 0 for none.")
     if clip is not None and clip <= 0:

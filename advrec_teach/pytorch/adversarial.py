@@ -14,6 +14,12 @@ from advrec_teach.reference import check_adversary, check_fit, check_sizes, radi
 WINDOWS = 256
 
 
+def noise_pool(table: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    """Return an epoch's random directions, ``WINDOWS`` rows more than the table has."""
+    shape = (len(table) + WINDOWS, table.shape[1])
+    return torch.randn(shape, generator=generator, device=table.device, dtype=table.dtype)
+
+
 class AdversarialTrainer(Trainer):
     """Steps on L + lambda * L_adv; the move of the vectors is found first and then held fixed."""
 
@@ -50,8 +56,7 @@ class AdversarialTrainer(Trainer):
         """Set the radius of an epoch, and draw the directions of its noise."""
         self.eps = eps
         if self.direction == "random":
-            shape, device = (len(self.table) + WINDOWS, self.table.shape[1]), self.table.device
-            self.pool = torch.randn(shape, generator=self.generator, device=device, dtype=self.table.dtype)
+            self.pool = noise_pool(self.table, self.generator)
 
     def move(self) -> None:
         """Point every row of ``delta`` along its own gradient, or anywhere, with length eps.

@@ -11,7 +11,7 @@ from torch.nn.functional import one_hot, softplus
 
 from advrec_teach import reference_behaviour as reference
 from advrec_teach.pytorch import _setup
-from advrec_teach.pytorch.gan import _few_threads
+from advrec_teach.pytorch.gan import _few_threads, _update
 from advrec_teach.pytorch.tensors import numpy, tensor
 
 HISTORY = ("discriminator_loss", "generator_loss", "discriminator_gradient", "generator_gradient")
@@ -554,16 +554,6 @@ def fit_sequence_gan(
             g_loss, g_norm = generator_update()
             history[step] = torch.stack([d_loss, g_loss, d_norm, g_norm])
     return dict(zip(HISTORY, history.cpu().numpy().T, strict=True))
-
-
-def _update(adam: torch.optim.Optimizer, parameters: list[nn.Parameter], loss: Tensor) -> Tensor:
-    """Make one step down ``loss`` in these parameters alone; return the norm of its gradient."""
-    gradients = torch.autograd.grad(loss, parameters)
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
-    adam.step()
-    adam.zero_grad(set_to_none=True)
-    return torch.cat([gradient.flatten() for gradient in gradients]).norm()
 
 
 def _products(parameters: list[nn.Parameter], batch_size: int) -> int:

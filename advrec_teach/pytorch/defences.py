@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from advrec_teach.pytorch._training import History, Trainer, fit
-from advrec_teach.pytorch.adversarial import WINDOWS
+from advrec_teach.pytorch.adversarial import WINDOWS, noise_pool
 from advrec_teach.pytorch.bpr import BPRModel
 from advrec_teach.reference import check_fit, check_sizes, radius_of
 from advrec_teach.reference_defences import FAST_STEP, PROBE, check_defence
@@ -87,8 +87,7 @@ class DefenceTrainer(Trainer):
         """Set the radius of an epoch, and draw the directions in which its moves start."""
         self.eps = eps
         if self.defence in ("vat", "trades", "fast", "noise"):
-            shape, device = (len(self.table) + WINDOWS, self.table.shape[1]), self.table.device
-            self.pool = torch.randn(shape, generator=self.generator, device=device, dtype=self.table.dtype)
+            self.pool = noise_pool(self.table, self.generator)
 
     def slopes(
         self,
