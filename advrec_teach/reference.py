@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 NORMS = ("linf", "l2")
 OPTIMIZERS = ("adagrad", "adam", "sgd")
-DIRECTIONS = ("fgm", "random")
+DIRECTIONS = ("fgm", "random", "raw")
 TABLES = ("users", "items")
 ATTACKS = ("random", "fgsm", "fgm", "pgd")
 # How often a negative is drawn again, for each item there is: a user with one unseen item fails to draw it that many
@@ -61,6 +61,18 @@ def check_steps(step: float, steps: int) -> tuple[float, int]:
     return size, int(steps)
 
 
+def check_count(name: str, value: float, least: int = 1) -> None:
+    """Check that a setting counts something: a whole number from ``least``, of whatever type.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    if isinstance(value, bool) or int(value) != value or value < least:
+        raise ValueError(f"{name} is {value!r}; give a whole number from {least}.")
+
+
 def check_fit(
     epochs: int,
     learning_rate: float,
@@ -79,8 +91,7 @@ def check_fit(
         negative can be drawn.
     """
     for name, value, least in (("epochs", epochs, 0), ("batch_size", batch_size, 1)):
-        if isinstance(value, bool) or int(value) != value or value < least:
-            raise ValueError(f"{name} is {value!r}; give a whole number from {least}.")
+        check_count(name, value, least)
     if not 0 < learning_rate < np.inf:
         raise ValueError(f"learning_rate is {learning_rate!r}; give a positive number.")
     if not 0 <= regularisation < np.inf:

@@ -11,6 +11,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from advrec_teach.reference import check_count
+
 KINDS = ("minimax", "non-saturating", "wasserstein")
 
 Array = NDArray[np.float64]
@@ -35,13 +37,16 @@ def check_kind(kind: str) -> None:
 # --- losses
 
 
-def discriminator_loss(real_logits: ArrayLike, fake_logits: ArrayLike) -> float:
+def discriminator_loss(real_logits: ArrayLike, fake_logits: ArrayLike, *, smoothing: float = 0.0) -> float:
     """Return the discriminator's loss, -mean log D(x) - mean log(1 - D(G(z))).
 
     Goodfellow et al. (2014), equation 1, with the sign of a loss. With logits, -log D = softplus(-s) and
-    -log(1 - D) = softplus(s): neither is ever infinite.
+    -log(1 - D) = softplus(s): neither is ever infinite. With one-sided label smoothing (Salimans et al.,
+    2016) the label of a real sample is 1 - smoothing, and its loss -(1 - smoothing) log D - smoothing log(1 - D).
     """
-    return float(np.mean(_softplus(-np.asarray(real_logits))) + np.mean(_softplus(fake_logits)))
+    real = np.asarray(real_logits, dtype=np.float64)
+    on_real = (1 - smoothing) * _softplus(-real) + smoothing * _softplus(real)
+    return float(np.mean(on_real) + np.mean(_softplus(fake_logits)))
 
 
 def generator_loss(fake_logits: ArrayLike, *, kind: str = "non-saturating") -> float:
@@ -105,6 +110,32 @@ def slope_penalty(slopes: ArrayLike) -> float:
     slopes = np.asarray(slopes, dtype=np.float64)
     norms = np.linalg.norm(slopes.reshape(len(slopes), -1), axis=1)
     return float(np.mean((norms - 1.0) ** 2))
+
+
+def accuracy(real_logits: ArrayLike, fake_logits: ArrayLike) -> float:
+    """Return the mean of two shares: of real samples called real (s > 0), and of fakes called fake (s < 0)."""
+    return float((np.mean(np.asarray(real_logits) > 0) + np.mean(np.asarray(fake_logits) < 0)) / 2)
+
+
+def power_iteration(weights: ArrayLike, u: ArrayLike, *, steps: int = 1) -> tuple[float, Array]:
+    """Return an estimate of the largest singular value of a matrix, and the vector to go on from.
+
+    Miyato et al. (2018), algorithm 1: v = W u / |W u|, u = W^T v / |W^T v|, and the value is v^T W u.
+
+    Parameters
+    ----------
+    weights
+        Matrix W, shape (n, m).
+    u
+        Start, shape (m, 1), not zero.
+    steps
+        Iterations, from 1.
+    """
+    matrix, right = np.asarray(weights, dtype=np.float64), np.asarray(u, dtype=np.float64)
+    for _ in range(steps):
+        left = matrix @ right / np.linalg.norm(matrix @ right)
+        right = matrix.T @ left / np.linalg.norm(matrix.T @ left)
+    return float((left.T @ matrix @ right)[0, 0]), right
 
 
 # --- densities and distances
@@ -263,8 +294,7 @@ def check_fit_gan(
         "every": 1 if every is None else every,
     }
     for name, value in counts.items():
-        if isinstance(value, bool) or int(value) != value or value < 1:
-            raise ValueError(f"{name} is {value!r}; give a whole number from 1.")
+        check_count(name, value)
     if penalty < 0:
         raise ValueError(f"penalty is {penalty!r}; give its weight, 0 for none.")
     if clip is not None and clip <= 0:

@@ -119,6 +119,7 @@ def check_fit_sequential(
     negatives: int | None,
     eps: float,
     adv_weight: float,
+    direction: str = "fgm",
 ) -> NDArray[np.int64]:
     """Check the settings of ``fit_sequential`` and return its sequences as an int64 array.
 
@@ -138,6 +139,8 @@ def check_fit_sequential(
     for name, value in (("eps", eps), ("adv_weight", adv_weight)):
         if not 0 <= value < np.inf:
             raise ValueError(f"{name} is {value!r}; give a number that is not negative.")
+    if direction not in ("fgm", "random"):
+        raise ValueError(f'direction is {direction!r}; choose "fgm" or "random".')
     rows = check_sequences(sequences, n_items, width=length + 1)
     if not len(rows):
         raise ValueError("sequences hold no row, so there is nothing to learn from.")

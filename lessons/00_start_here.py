@@ -281,7 +281,7 @@ claim("nine of ten ratings follow within two minutes of the user's rating before
 # *Takeaway:* nobody watches films at that pace. Even the user above, who pauses more than the claims say of all
 # ratings, rated more films that evening than an evening holds. So the times say when somebody *rated*, not when
 # somebody watched. A guess that fits: people went through lists of films and ticked from memory. The data alone cannot
-# prove it. Remember it when a method promises to learn from "sequences" (lesson 04, planned), and when a split takes
+# prove it. Remember it when a method promises to learn from "sequences" (lesson 04), and when a split takes
 # "the last film" of a user (lesson 01).
 
 # %% [markdown]
@@ -655,7 +655,7 @@ claim(
 # %% [markdown]
 # *Takeaway:* chance hardly finds the bad direction in a space of many dimensions; the gradient names it. Whoever can
 # compute (or guess) gradients can bend a model with moves that are small beside the vectors themselves. Whoever
-# trains on such moves can defend it. Lesson 08 makes this exact, and so will lessons 09 to 11 (planned).
+# trains on such moves can defend it. Lesson 08 makes this exact, and so do lessons 09 to 11.
 
 # %% [markdown]
 # ## How does it all connect?
@@ -705,15 +705,15 @@ claim(
 #     subGraphTitleMargin: {top: 2, bottom: 14}
 # ---
 # flowchart TB
-#   accTitle: The map of the course: 23 lessons in five parts; lessons 00, 01, 02, 08, 09, 10 and 12 are ready
+#   accTitle: The map of the course: 23 lessons in five parts; lessons 00, 01, 02, 03, 04, 08, 09, 10, 11, 12 are ready
 #   subgraph A["A · Start"]
 #     L00["00 Start here"]:::ready
 #     L01["01 Recommend and measure"]:::ready
 #   end
 #   subgraph B["B · Generators against discriminators"]
 #     L02["02 GAN losses"]:::ready
-#     L03["03 GAN clinic"]:::planned
-#     L04["04 Fake behaviour"]:::planned
+#     L03["03 GAN clinic"]:::ready
+#     L04["04 Fake behaviour"]:::ready
 #     L05["05 Augmentation"]:::planned
 #     L06["06 Privacy"]:::planned
 #     L07["07 GAN recommenders"]:::planned
@@ -722,7 +722,7 @@ claim(
 #     L08["08 FGSM"]:::ready
 #     L09["09 PGD"]:::ready
 #     L10["10 Adversarial training"]:::ready
-#     L11["11 Better defences"]:::planned
+#     L11["11 Better defences"]:::ready
 #     L12["12 Poisoning"]:::ready
 #     L13["13 Multimodal"]:::planned
 #   end

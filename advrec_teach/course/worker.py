@@ -16,7 +16,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ Notify = Callable[[int, int], None]
 _LONGEST_SOCKET = 100
 # A busy machine now and then fails to start a kernel; that says nothing about the notebook.
 _STARTS = 3
+_BESIDE = ThreadPoolExecutor(1)
 
 
 class _Engine(NBClientEngine):
@@ -129,11 +132,13 @@ def execute(job: Job, notify: Notify = lambda done, total: None) -> Outcome:
     }
     for folder in ("state", "ipython", "r", "work"):
         (scratch / folder).mkdir()
+    # Made while the kernel works and this process waits for it.
+    exporter = _BESIDE.submit(_exporter) if job.html else None
     try:
         with _environment({**job.environment, **private}):
             outcome = _execute(job, notify, str(scratch / "work"))
-        if job.html and outcome.notebook is not None:
-            outcome.page = _page(outcome.notebook)
+        if exporter is not None and outcome.notebook is not None:
+            outcome.page = exporter.result().from_notebook_node(nbformat.reads(outcome.notebook, as_version=4))[0]
         return outcome
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -254,11 +259,14 @@ def _line(error: BaseException) -> str:
     return text if isinstance(error, CourseError) else f"{type(error).__name__}: {_cut(text)}"
 
 
-def _page(notebook: str) -> str:
+@cache
+def _exporter() -> Any:
+    """Return what makes HTML pages, imported and its templates compiled, which takes about a second, once."""
     from nbconvert.exporters.html import HTMLExporter
 
-    node = nbformat.reads(notebook, as_version=4)
-    return HTMLExporter(template_name="lab").from_notebook_node(node)[0]
+    exporter = HTMLExporter(template_name="lab")
+    exporter.from_notebook_node(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("0")]))
+    return exporter
 
 
 def main() -> None:

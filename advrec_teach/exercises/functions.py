@@ -434,6 +434,10 @@ def _explain(error: Exception, answer: Any) -> str:
     text = " ".join(text.split())[:200].rstrip(" .")
     if re.search(r"ncompatible shapes|must match the size|could not be broadcast", text):
         text += " (did an axis get lost that should be kept?)"
+    elif "NoneType" in text:
+        text += " (something is None: a gradient is, where a tape did not watch the tensor)"
+    elif "multiply sequence by non-int" in text or "'tuple'" in text:
+        text += " (a tuple where a tensor was meant: did a call return two things?)"
     line = ""
     code = getattr(inspect.unwrap(getattr(answer, "python_function", answer)), "__code__", None)
     if code is not None:

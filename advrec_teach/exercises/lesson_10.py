@@ -72,6 +72,15 @@ def _two_updates(loss_fn: Gradient, x: np.ndarray, eps: float, adv_weight: float
     return _moved(loss_fn, x, rate, clean=0, attacked=adv_weight, delta=_fgm(loss_fn, x, eps))
 
 
+def _with_the_value(loss_fn: Gradient, x: np.ndarray, eps: float, adv_weight: float, rate: float) -> np.ndarray:
+    """Step along the loss itself; of a quadratic its value is the mean of two slopes along the way from zero."""
+
+    def value(y: np.ndarray) -> float:
+        return float(np.sum(y * (loss_fn(np.zeros_like(y)) + loss_fn(y))) / 2)
+
+    return x - rate * (value(x) + adv_weight * value(x + _fgm(loss_fn, x, eps)))
+
+
 def _course_step(advrec: ModuleType) -> Callable[..., Any]:
     def apr_step(loss_fn: Any, x: Any, *, eps: float, adv_weight: float, rate: float) -> Any:
         """Return x after one step of descent on L(x) + adv_weight L(x + delta), delta held fixed."""
@@ -106,6 +115,39 @@ STEP = (
         "lambda forgotten",
         "both slopes count the same in your step: adv_weight does not weigh the second one.",
         lambda loss_fn, x, eps, adv_weight, rate: _moved(loss_fn, x, rate, attacked=1, delta=_fgm(loss_fn, x, eps)),
+    ),
+    Misconception(
+        "a mixture",
+        "your weights are 1 - adv_weight and adv_weight, which makes the objective a mixture of the two losses. Here "
+        "the clean loss counts in full, whatever lambda is.",
+        lambda loss_fn, x, eps, adv_weight, rate: _moved(
+            loss_fn, x, rate, clean=1 - adv_weight, attacked=adv_weight, delta=_fgm(loss_fn, x, eps)
+        ),
+    ),
+    Misconception(
+        "one minus lambda",
+        "the slope at the attacked vectors has the weight 1 - adv_weight in your step: caring more would count less.",
+        lambda loss_fn, x, eps, adv_weight, rate: _moved(
+            loss_fn, x, rate, attacked=1 - adv_weight, delta=_fgm(loss_fn, x, eps)
+        ),
+    ),
+    Misconception(
+        "both slopes at the attacked vectors",
+        "both of your slopes are taken at the attacked vectors. The first term asks for the slope at x itself.",
+        lambda loss_fn, x, eps, adv_weight, rate: _moved(
+            loss_fn, x, rate, clean=0, attacked=1 + adv_weight, delta=_fgm(loss_fn, x, eps)
+        ),
+    ),
+    Misconception(
+        "the perturbation as a slope",
+        "you add the perturbation itself to the slope. It only says *where* the second slope is to be measured.",
+        lambda loss_fn, x, eps, adv_weight, rate: _moved(loss_fn, x, rate) - rate * adv_weight * _fgm(loss_fn, x, eps),
+    ),
+    Misconception(
+        "the value for the slope",
+        "every entry moves by the same amount: that is the loss itself, the first of the two things that "
+        "value_and_grad returns. A step needs the second.",
+        _with_the_value,
     ),
     Misconception(
         "lambda on the wrong term",
@@ -241,6 +283,24 @@ def _back_to_the_start(losses: list[Gradient], x: np.ndarray, **settings: float)
     return _apr_step(losses[-1], x, **settings)
 
 
+def _stepping_from_the_first(
+    losses: list[Gradient], x: np.ndarray, eps: float, adv_weight: float, rate: float
+) -> np.ndarray:
+    """Back up once, before the loop: slopes are taken where training stands, every step starts at the first x."""
+    backup = x
+    for loss_fn in losses:
+        x = backup + _apr_step(loss_fn, x, eps, adv_weight, rate) - x
+    return x
+
+
+def _one_step_for_all(losses: list[Gradient], x: np.ndarray, **settings: float) -> np.ndarray:
+    return x + sum(_apr_step(loss_fn, x, **settings) - x for loss_fn in losses)
+
+
+def _first_batch(losses: list[Gradient], x: np.ndarray, **settings: float) -> np.ndarray:
+    return _apr_step(losses[0], x, **settings)
+
+
 def _course_pass(advrec: ModuleType) -> Callable[..., Any]:
     step = _course_step(advrec)
 
@@ -310,6 +370,12 @@ def _sum(products: np.ndarray) -> np.ndarray:
 _right_scores = _scores(_asked, _asked, _sum)
 
 
+def _every_pair(**inputs: Any) -> np.ndarray:
+    """Return the scores of every user with every item of the pairs, shape [n, n]."""
+    tables = {name: inputs[name] + inputs["adversarial"] * inputs[f"delta_{name}"] for name in "pq"}
+    return tables["p"][inputs["users"]] @ tables["q"][inputs["items"]].T
+
+
 def _course_scores(advrec: ModuleType) -> Callable[..., Any]:
     def pair_scores(
         p: Any, q: Any, users: Any, items: Any, delta_p: Any, delta_q: Any, *, adversarial: bool = False
@@ -360,7 +426,8 @@ EXERCISES = [
             Misconception(
                 "as given",
                 "the vectors still keep the perturbation: with a rate of 0 they should come back as they were, and "
-                "they have moved by eps for every batch.",
+                "they have moved by eps for every batch. (A copy? `backup = x` is only a second name for the "
+                "same tensor, and `x += ...` changes what both names mean in PyTorch.)",
                 _pass(_not_restored),
             ),
             Misconception(
@@ -386,6 +453,41 @@ EXERCISES = [
                 "every step starts at the x that the function was given, so only the last batch counts. Restore the "
                 "vectors of this step, not those of the first.",
                 _back_to_the_start,
+            ),
+            Misconception(
+                "backed up once",
+                "your slopes follow the training, and every step starts at the x from before the loop: what batches "
+                "before had learnt is gone. Back up in each round.",
+                _stepping_from_the_first,
+            ),
+            Misconception(
+                "one step for all batches",
+                "you add up the slopes of all batches and take one step. Each batch has a step of its own, from where "
+                "the one before it ended.",
+                _one_step_for_all,
+            ),
+            Misconception(
+                "the first batch only",
+                "only the first batch counts: does your `return` stand inside the loop?",
+                _first_batch,
+            ),
+            Misconception(
+                "both slopes at the attacked vectors",
+                "x is restored, but both of your slopes are taken at the attacked vectors. The clean one belongs to x.",
+                _pass(
+                    lambda loss_fn, x, eps, adv_weight, rate: _moved(
+                        loss_fn, x, rate, clean=0, attacked=1 + adv_weight, delta=_fgm(loss_fn, x, eps)
+                    )
+                ),
+            ),
+            Misconception(
+                "adversarial term only",
+                "x is restored, but only the slope at the attacked vectors is left: the clean loss has lost its term.",
+                _pass(
+                    lambda loss_fn, x, eps, adv_weight, rate: _moved(
+                        loss_fn, x, rate, clean=0, attacked=adv_weight, delta=_fgm(loss_fn, x, eps)
+                    )
+                ),
             ),
             Misconception(
                 "no perturbation left",
@@ -414,12 +516,12 @@ EXERCISES = [
             "The question is about moves of a fixed length. What, other than robustness, makes a fixed length "
             "harmless?",
             "Lesson 08, trap 1: what happens to the harm of a move when all vectors are twice as long?",
-            "Training with noise adds a second loss, so relative to the loss the penalty on long vectors is weaker. "
-            "Such vectors grow, and a move of length 1 is then a smaller share of them.",
+            "Look at the objectives. What keeps vectors short in training, and which of the three models has more loss "
+            "standing against it?",
         ),
         answer="b",
         explanation="noise keeps clearly more than ordinary training. Before you call that a defence, ask why; that is "
-        "the next question.",
+        "what comes next.",
         wrong={
             "a": "the direction of the noise indeed has nothing to do with the attack. But training with it may change "
             "something else about the vectors: think of lesson 08, trap 1.",
@@ -483,6 +585,18 @@ EXERCISES = [
                 "sum over the pairs",
                 "you sum over the pairs, so one number is left for every coordinate. Which axis runs along a vector?",
                 _scores(_asked, _asked, lambda products: products.sum(axis=0)),
+            ),
+            Misconception(
+                "a column",
+                "every pair has its score, in a table with one column. The shape asked for is [n]: let the summed axis "
+                "go.",
+                _scores(_asked, _asked, lambda products: products.sum(axis=1, keepdims=True)),
+            ),
+            Misconception(
+                "everybody with everything",
+                "the result has a score for every user with every item of the batch: a product of matrices does that. "
+                "The pairs are its diagonal, so multiply row by row.",
+                _every_pair,
             ),
             Misconception(
                 "mean instead of sum",

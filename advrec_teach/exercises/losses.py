@@ -37,7 +37,7 @@ def quadratic(rng: np.random.Generator, shape: tuple[int, ...], *, flat_rows: in
         a[-flat_rows:] = 0
 
     def build(advrec: ModuleType) -> Callable[[Any], Any]:
-        total = _total()
+        total = track_sum()
         slope, bend = advrec.tensor(w), advrec.tensor(a)
         return lambda x: total(slope * x + 0.5 * bend * x * x)
 
@@ -47,7 +47,7 @@ def quadratic(rng: np.random.Generator, shape: tuple[int, ...], *, flat_rows: in
     return Made(build, gradient)
 
 
-def _total() -> Callable[[Any], Any]:
+def track_sum() -> Callable[[Any], Any]:
     """Return the active track's sum over all entries."""
     if tracks.current() == "pytorch":
         import torch

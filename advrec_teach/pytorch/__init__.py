@@ -7,7 +7,24 @@ from advrec_teach.pytorch._setup import setup
 from advrec_teach.pytorch._training import draw_negatives
 from advrec_teach.pytorch.adversarial import fit_adversarial
 from advrec_teach.pytorch.attacks import fgm_delta, fgsm_delta, pgd_delta, project, random_delta
+from advrec_teach.pytorch.behaviour import (
+    InteractionVAE,
+    SequenceDiscriminator,
+    SequenceGenerator,
+    fit_discriminator,
+    fit_generator,
+    fit_sequence_gan,
+    fit_vae,
+    gumbel_noise,
+    gumbel_softmax,
+    reinforce_loss,
+    sample_sequences,
+    sample_vae,
+    straight_through,
+    vae_loss,
+)
 from advrec_teach.pytorch.bpr import BPRModel, bpr_gradients, bpr_loss, fit_bpr
+from advrec_teach.pytorch.defences import fit_defended, robust_loss, smooth_loss
 from advrec_teach.pytorch.gan import (
     critic_loss,
     discriminator_loss,
@@ -23,9 +40,13 @@ from advrec_teach.pytorch.profiles import generated_profiles, gradient_profiles,
 from advrec_teach.pytorch.robustness import attack_vectors, ranking_loss, robustness_curve
 from advrec_teach.pytorch.sequential import SequentialModel, fit_sequential, sequential_loss
 from advrec_teach.pytorch.tensors import generator, numpy, tensor, value_and_grad
+from advrec_teach.pytorch.ward import fit_ward, power_iteration
 
 __all__ = [
     "BPRModel",
+    "InteractionVAE",
+    "SequenceDiscriminator",
+    "SequenceGenerator",
     "SequentialModel",
     "attack_vectors",
     "bpr_gradients",
@@ -37,26 +58,42 @@ __all__ = [
     "fgsm_delta",
     "fit_adversarial",
     "fit_bpr",
+    "fit_defended",
+    "fit_discriminator",
     "fit_gan",
+    "fit_generator",
+    "fit_sequence_gan",
     "fit_sequential",
+    "fit_vae",
+    "fit_ward",
     "gaussian_data",
     "generated_profiles",
     "generator",
     "generator_loss",
     "gradient_penalty",
     "gradient_profiles",
+    "gumbel_noise",
+    "gumbel_softmax",
     "mlp",
     "numpy",
     "pgd_delta",
     "poisoned_weights",
+    "power_iteration",
     "project",
     "random_delta",
     "ranking_loss",
+    "reinforce_loss",
     "ring_data",
+    "robust_loss",
     "robustness_curve",
     "sample",
+    "sample_sequences",
+    "sample_vae",
     "sequential_loss",
     "setup",
+    "smooth_loss",
+    "straight_through",
     "tensor",
+    "vae_loss",
     "value_and_grad",
 ]

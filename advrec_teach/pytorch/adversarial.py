@@ -14,6 +14,12 @@ from advrec_teach.reference import check_adversary, check_fit, check_sizes, radi
 WINDOWS = 256
 
 
+def noise_pool(table: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    """Return an epoch's random directions, ``WINDOWS`` rows more than the table has."""
+    shape = (len(table) + WINDOWS, table.shape[1])
+    return torch.randn(shape, generator=generator, device=table.device, dtype=table.dtype)
+
+
 class AdversarialTrainer(Trainer):
     """Steps on L + lambda * L_adv; the move of the vectors is found first and then held fixed."""
 
@@ -50,8 +56,7 @@ class AdversarialTrainer(Trainer):
         """Set the radius of an epoch, and draw the directions of its noise."""
         self.eps = eps
         if self.direction == "random":
-            shape, device = (len(self.table) + WINDOWS, self.table.shape[1]), self.table.device
-            self.pool = torch.randn(shape, generator=self.generator, device=device, dtype=self.table.dtype)
+            self.pool = noise_pool(self.table, self.generator)
 
     def move(self) -> None:
         """Point every row of ``delta`` along its own gradient, or anywhere, with length eps.
@@ -62,9 +67,12 @@ class AdversarialTrainer(Trainer):
         self.steps_done += 1
         noise = self.pool[first : first + len(self.table)]
         for rows in self.moved:
-            way = self.gradient[rows] if self.direction == "fgm" else noise[rows]
+            way = noise[rows] if self.direction == "random" else self.gradient[rows]
+            length = torch.linalg.vector_norm(way, dim=1, keepdim=True)
+            if self.direction == "raw":
+                length = length.norm() * torch.count_nonzero(length).clamp(min=1).rsqrt()
             # Slopes of a trained model are tiny; a length of 0 stays below anything that is divided by it.
-            length = torch.linalg.vector_norm(way, dim=1, keepdim=True).clamp_(min=1e-30)
+            length = length.clamp_(min=1e-30)
             torch.mul(way, self.eps / length, out=self.delta[rows])
 
     def step(self, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -115,7 +123,9 @@ def fit_adversarial(
         lambda, the weight of the loss at the attacked vectors.
     direction
         ``"fgm"``: along each vector's own gradient in this batch; ``"random"``: in a random direction, the
-        control that tells training against an attack from training with noise.
+        control that tells training against an attack from training with noise; ``"raw"``: along each vector's own
+        gradient, all of a table scaled by one factor, so that the lengths of a batch's moves differ and their root
+        mean square is eps.
     tables
         Which vectors the attack moves: ``"users"``, ``"items"`` or both.
 

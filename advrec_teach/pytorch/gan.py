@@ -27,9 +27,13 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Return -mean log D(real) - mean log(1 - D(fake)) from logits; Goodfellow et al. (2014), equation 1."""
-    return softplus(-real_logits).mean() + softplus(fake_logits).mean()
+def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, *, smoothing: float = 0.0) -> Tensor:
+    """Return -mean log D(real) - mean log(1 - D(fake)) from logits; Goodfellow et al. (2014), equation 1.
+
+    The label of a real sample is 1 - ``smoothing`` (one-sided label smoothing; Salimans et al., 2016).
+    """
+    # softplus(s) - softplus(-s) = s: what a label below 1 adds.
+    return softplus(-real_logits).mean() + softplus(fake_logits).mean() + smoothing * real_logits.mean()
 
 
 def generator_loss(fake_logits: Tensor, *, kind: str = "non-saturating") -> Tensor:

@@ -232,6 +232,7 @@ def fit_sequential(
     negatives: int | None = 256,
     eps: float = 0.0,
     adv_weight: float = 1.0,
+    direction: str = "fgm",
     seed: int = 0,
     compile: bool | None = None,
     callback: Callable[[SequentialModel, dict[str, float]], Any] | None = None,
@@ -263,6 +264,9 @@ def fit_sequential(
         each place on its own) in the direction in which the loss rises. The move is a constant to the step.
     adv_weight
         Weight of the loss at the moved vectors.
+    direction
+        ``"fgm"``: in the direction in which the loss rises; ``"random"``: in a random direction, the control that tells
+        training against an attack from training with noise.
     seed
         Seed of the order, of the dropout and of the negatives.
     compile
@@ -300,6 +304,7 @@ def fit_sequential(
             negatives=negatives,
             eps=eps,
             adv_weight=adv_weight,
+            direction=direction,
         )
     )
     device = model.item_vectors.device
@@ -326,6 +331,8 @@ def fit_sequential(
         # One way back gives the gradient of the vectors, which makes the attack, and that of the weights.
         rise, *gradients = torch.autograd.grad(loss, [vectors, *parameters])
         if eps > 0:
+            if direction == "random":
+                rise = torch.randn(rise.shape, generator=random, device=device)
             delta = eps * _direction(rise.flatten(0, 1), "l2").view_as(rise)
             moved = adv_weight * at(model.embed(batch[:, :-1]) + delta, targets, masks[1], others)
             gradients = [a + b for a, b in zip(gradients, torch.autograd.grad(moved, parameters), strict=True)]

@@ -9,7 +9,24 @@ from advrec_teach.tensorflow._setup import setup
 from advrec_teach.tensorflow._training import draw_negatives
 from advrec_teach.tensorflow.adversarial import fit_adversarial
 from advrec_teach.tensorflow.attacks import fgm_delta, fgsm_delta, pgd_delta, project, random_delta
+from advrec_teach.tensorflow.behaviour import (
+    InteractionVAE,
+    SequenceDiscriminator,
+    SequenceGenerator,
+    fit_discriminator,
+    fit_generator,
+    fit_sequence_gan,
+    fit_vae,
+    gumbel_noise,
+    gumbel_softmax,
+    reinforce_loss,
+    sample_sequences,
+    sample_vae,
+    straight_through,
+    vae_loss,
+)
 from advrec_teach.tensorflow.bpr import BPRModel, bpr_gradients, bpr_loss, fit_bpr
+from advrec_teach.tensorflow.defences import fit_defended, robust_loss, smooth_loss
 from advrec_teach.tensorflow.gan import (
     critic_loss,
     discriminator_loss,
@@ -25,9 +42,13 @@ from advrec_teach.tensorflow.profiles import generated_profiles, gradient_profil
 from advrec_teach.tensorflow.robustness import attack_vectors, ranking_loss, robustness_curve
 from advrec_teach.tensorflow.sequential import SequentialModel, fit_sequential, sequential_loss
 from advrec_teach.tensorflow.tensors import generator, numpy, tensor, value_and_grad
+from advrec_teach.tensorflow.ward import fit_ward, power_iteration
 
 __all__ = [
     "BPRModel",
+    "InteractionVAE",
+    "SequenceDiscriminator",
+    "SequenceGenerator",
     "SequentialModel",
     "attack_vectors",
     "bpr_gradients",
@@ -39,26 +60,42 @@ __all__ = [
     "fgsm_delta",
     "fit_adversarial",
     "fit_bpr",
+    "fit_defended",
+    "fit_discriminator",
     "fit_gan",
+    "fit_generator",
+    "fit_sequence_gan",
     "fit_sequential",
+    "fit_vae",
+    "fit_ward",
     "gaussian_data",
     "generated_profiles",
     "generator",
     "generator_loss",
     "gradient_penalty",
     "gradient_profiles",
+    "gumbel_noise",
+    "gumbel_softmax",
     "mlp",
     "numpy",
     "pgd_delta",
     "poisoned_weights",
+    "power_iteration",
     "project",
     "random_delta",
     "ranking_loss",
+    "reinforce_loss",
     "ring_data",
+    "robust_loss",
     "robustness_curve",
     "sample",
+    "sample_sequences",
+    "sample_vae",
     "sequential_loss",
     "setup",
+    "smooth_loss",
+    "straight_through",
     "tensor",
+    "vae_loss",
     "value_and_grad",
 ]

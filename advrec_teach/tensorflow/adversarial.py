@@ -14,10 +14,21 @@ from advrec_teach.tensorflow.bpr import BPRModel, bpr_gradients
 WINDOWS = 256
 
 
-def _move(way: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
-    """Return every row with length eps; a row of zeros stays."""
+def _move(way: tf.Tensor, eps: tf.Tensor, n_users: int | None = None) -> tf.Tensor:
+    """Return every row with length eps; with ``n_users`` in root mean square over the moved rows of each table."""
+    length = tf.norm(way, axis=1, keepdims=True)
+    if n_users is not None:
+        length = tf.concat(
+            [tf.fill(tf.shape(part), _root_mean_square(part)) for part in (length[:n_users], length[n_users:])], 0
+        )
     # Slopes of a trained model are tiny; a length of 0 stays below anything that is divided by it.
-    return way * (eps / tf.maximum(tf.norm(way, axis=1, keepdims=True), 1e-30))
+    return way * (eps / tf.maximum(length, 1e-30))
+
+
+def _root_mean_square(lengths: tf.Tensor) -> tf.Tensor:
+    """Return the root mean square of those lengths that are not 0."""
+    moved = tf.math.count_nonzero(lengths, dtype=lengths.dtype)
+    return tf.norm(lengths) * tf.math.rsqrt(tf.maximum(moved, 1.0))
 
 
 def _epoch(
@@ -46,8 +57,8 @@ def _epoch(
         clean, slope = slopes(vectors)
         gradient = tf.math.unsorted_segment_sum(slope, rows, table.shape[0])
         # A vector outside the batch may get noise as well: nothing gathers it.
-        way = gradient if direction == "fgm" else tf.slice(pool, (k % WINDOWS, 0), table.shape)
-        delta = _move(way, eps)
+        way = tf.slice(pool, (k % WINDOWS, 0), table.shape) if direction == "random" else gradient
+        delta = _move(way, eps, n_users if direction == "raw" else None)
         if not all(tables):
             users = tf.range(table.shape[0])[:, None] < n_users
             delta = tf.where(users == tf.constant(tables[0]), delta, tf.zeros_like(delta))
@@ -96,7 +107,9 @@ def fit_adversarial(
         lambda, the weight of the loss at the attacked vectors.
     direction
         ``"fgm"``: along each vector's own gradient in this batch; ``"random"``: in a random direction, the
-        control that tells training against an attack from training with noise.
+        control that tells training against an attack from training with noise; ``"raw"``: along each vector's own
+        gradient, all of a table scaled by one factor, so that the lengths of a batch's moves differ and their root
+        mean square is eps.
     tables
         Which vectors the attack moves: ``"users"``, ``"items"`` or both.
 

@@ -25,9 +25,14 @@ _ACTIVATIONS = {
 }
 
 
-def discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
-    """Return -mean log D(real) - mean log(1 - D(fake)) from logits; Goodfellow et al. (2014), equation 1."""
-    return tf.reduce_mean(tf.nn.softplus(-real_logits)) + tf.reduce_mean(tf.nn.softplus(fake_logits))
+def discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor, *, smoothing: float = 0.0) -> tf.Tensor:
+    """Return -mean log D(real) - mean log(1 - D(fake)) from logits; Goodfellow et al. (2014), equation 1.
+
+    The label of a real sample is 1 - ``smoothing`` (one-sided label smoothing; Salimans et al., 2016).
+    """
+    plain = tf.reduce_mean(tf.nn.softplus(-real_logits)) + tf.reduce_mean(tf.nn.softplus(fake_logits))
+    # softplus(s) - softplus(-s) = s: what a label below 1 adds.
+    return plain + smoothing * tf.reduce_mean(real_logits)
 
 
 def generator_loss(fake_logits: tf.Tensor, *, kind: str = "non-saturating") -> tf.Tensor:

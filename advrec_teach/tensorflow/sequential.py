@@ -232,9 +232,18 @@ class SequentialModel(keras.Model):
 
 
 def _slopes(
-    w: Weights, batch: tf.Tensor, masks: tf.Tensor, others: tf.Tensor | None, s: Weights, adversarial: bool
+    w: Weights,
+    batch: tf.Tensor,
+    masks: tf.Tensor,
+    others: tf.Tensor | None,
+    s: Weights,
+    adversarial: bool,
+    noise: tf.Tensor | None,
 ) -> tuple[tf.Tensor, Weights]:
-    """Return the loss of a batch and the gradient of what is minimised; ``s`` holds the settings."""
+    """Return the loss of a batch and the gradient of what is minimised; ``s`` holds the settings.
+
+    ``noise`` holds directions that replace those in which the loss rises.
+    """
     inputs, targets = batch[:, :-1], batch[:, 1:]
 
     def loss_at(vectors: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
@@ -250,6 +259,7 @@ def _slopes(
     # One way back gives the gradient of the vectors, which makes the attack, and that of the weights.
     rise, slopes = tape.gradient(loss, (vectors, w))
     if adversarial:
+        rise = rise if noise is None else noise
         delta = s["eps"] * tf.reshape(_direction(tf.reshape(rise, (-1, rise.shape[2])), "l2"), tf.shape(rise))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(w)
@@ -261,6 +271,7 @@ def _slopes(
 
 def _epoch(
     adversarial: bool,
+    direction: str,
     negatives: int | None,
     w: Weights,
     state: tuple,
@@ -283,7 +294,10 @@ def _epoch(
             )
         masks = tf.where(draw >= s["dropout"], 1 / (1 - s["dropout"]), 0.0)
         batch = tf.gather(rows, batches[k])
-        loss, g = _slopes(w, batch, masks, others, s, adversarial)
+        noise = None
+        if adversarial and direction == "random":
+            noise = tf.random.stateless_normal((*shape[2:4], shape[4]), tf.stack((seed, -1 - k)))
+        loss, g = _slopes(w, batch, masks, others, s, adversarial, noise)
         t = t + 1
         mean = {n: mean[n] + 0.1 * (g[n] - mean[n]) for n in w}
         squares = {n: 0.999 * squares[n] + 0.001 * g[n] * g[n] for n in w}
@@ -311,6 +325,7 @@ def fit_sequential(
     negatives: int | None = 256,
     eps: float = 0.0,
     adv_weight: float = 1.0,
+    direction: str = "fgm",
     seed: int = 0,
     compile: bool | None = None,
     callback: Callable[[SequentialModel, dict[str, float]], Any] | None = None,
@@ -342,6 +357,9 @@ def fit_sequential(
         each place on its own) in the direction in which the loss rises. The move is a constant to the step.
     adv_weight
         Weight of the loss at the moved vectors.
+    direction
+        ``"fgm"``: in the direction in which the loss rises; ``"random"``: in a random direction, the control that tells
+        training against an attack from training with noise.
     seed
         Seed of the order, of the dropout and of the negatives.
     compile
@@ -379,6 +397,7 @@ def fit_sequential(
             negatives=negatives,
             eps=eps,
             adv_weight=adv_weight,
+            direction=direction,
         )
     )
     if negatives is not None and negatives >= sizes["n_items"]:
@@ -404,7 +423,7 @@ def fit_sequential(
             order = tf.random.experimental.stateless_shuffle(tf.range(n), draw[:2])
             order = tf.concat((order, order[: n_batches * size - n]), 0)
             batches = tf.reshape(order, (n_batches, size))
-            w, state, loss = run(eps > 0, negatives, w, state, rows, batches, draw[2], settings)
+            w, state, loss = run(eps > 0, direction, negatives, w, state, rows, batches, draw[2], settings)
             for name, values in w.items():
                 model._named[name].assign(values)
             record = {"epoch": epoch, "loss": float(loss), "seconds": time.perf_counter() - start}

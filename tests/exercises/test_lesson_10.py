@@ -82,6 +82,15 @@ def test_right_answers_pass(advrec, ops, step):
             x = step()(loss_fn, x, **settings)
         return x
 
+    def subtracted(losses, x, *, eps, adv_weight, rate):
+        for loss_fn in losses:
+            clean, delta = slope(advrec, loss_fn, x), advrec.fgm_delta(loss_fn, x, eps=eps)
+            x = x + delta
+            attacked = slope(advrec, loss_fn, x)
+            x = x - delta
+            x = x - rate * (clean + adv_weight * attacked)
+        return x
+
     def restored(losses, x, *, eps, adv_weight, rate):
         for loss_fn in losses:
             backup, clean = x, slope(advrec, loss_fn, x)
@@ -91,6 +100,7 @@ def test_right_answers_pass(advrec, ops, step):
         return x
 
     assert exercise("10.2").judge(every_batch).status == CORRECT
+    assert exercise("10.2").judge(subtracted).status == CORRECT
     assert exercise("10.2").judge(restored).status == CORRECT
     assert exercise("10.3").judge("b").status == CORRECT
     assert exercise("10.4").judge(scores(ops)).status == CORRECT
@@ -124,7 +134,32 @@ def test_one_step(advrec, ops, track, step):
     def still(loss_fn, x, eps):
         return 0 * x
 
+    def weights(first, second):
+        def answer(loss_fn, x, *, eps, adv_weight, rate):
+            delta = advrec.fgm_delta(loss_fn, x, eps=eps)
+            clean, attacked = slope(advrec, loss_fn, x), slope(advrec, loss_fn, x + delta)
+            return x - rate * (first(adv_weight) * clean + second(adv_weight) * attacked)
+
+        return answer
+
+    def both_attacked(loss_fn, x, *, eps, adv_weight, rate):
+        attacked = slope(advrec, loss_fn, x + advrec.fgm_delta(loss_fn, x, eps=eps))
+        return x - rate * (attacked + adv_weight * attacked)
+
+    def delta_as_slope(loss_fn, x, *, eps, adv_weight, rate):
+        return x - rate * (slope(advrec, loss_fn, x) + adv_weight * advrec.fgm_delta(loss_fn, x, eps=eps))
+
+    def value(loss_fn, x, *, eps, adv_weight, rate):
+        clean, _ = advrec.value_and_grad(loss_fn, x)
+        attacked, _ = advrec.value_and_grad(loss_fn, x + advrec.fgm_delta(loss_fn, x, eps=eps))
+        return x - rate * (clean + adv_weight * attacked)
+
     messages = {
+        refused("10.1", weights(lambda w: 1 - w, lambda w: w), "a mixture of the two losses"),
+        refused("10.1", weights(lambda w: 1, lambda w: 1 - w), "caring more would count less"),
+        refused("10.1", both_attacked, "asks for the slope at x itself"),
+        refused("10.1", delta_as_slope, "add the perturbation itself"),
+        refused("10.1", value, "that is the loss itself"),
         refused("10.1", step(attacked=0.0), "ordinary training"),
         refused("10.1", step(delta=still), "both of your slopes are taken at x"),
         refused("10.1", step(clean=0.0), "attacked vectors alone"),
@@ -142,8 +177,27 @@ def test_one_step(advrec, ops, track, step):
         refused("10.1", slope_alone, "slope of the objective"),
         refused("10.1", no_rate, "rate is missing"),
     }
-    assert len(messages) == 16
+    assert len(messages) == 21
     refused("10.1", lambda loss_fn, x, *, eps, adv_weight, rate: 2 * x, "expected")
+
+    def no_tuple(loss_fn, x, *, eps, adv_weight, rate):
+        return x - rate * advrec.value_and_grad(loss_fn, x)
+
+    refused("10.1", no_tuple, "did a call return two things")
+    refused("10.1", lambda loss_fn, x, *, eps, adv_weight, rate: x - rate * None, "something is None")
+
+
+def test_a_tape_that_does_not_watch(track):
+    if track != "tensorflow":
+        pytest.skip("a tape of TensorFlow")
+    import tensorflow as tf
+
+    def answer(loss_fn, x, *, eps, adv_weight, rate):
+        with tf.GradientTape() as tape:
+            loss = loss_fn(x)
+        return x - rate * tape.gradient(loss, x)
+
+    refused("10.1", answer, "a tape did not watch")
 
 
 def test_a_pass_over_the_batches(advrec, step):
@@ -195,7 +249,32 @@ def test_a_pass_over_the_batches(advrec, step):
         x = x - rate * slope(advrec, loss_fn, x)
         return step(clean=0.0)(loss_fn, x, eps=eps, adv_weight=adv_weight, rate=rate)
 
+    def backed_up_once(losses, x, *, eps, adv_weight, rate):
+        backup = x
+        for loss_fn in losses:
+            clean = slope(advrec, loss_fn, x)
+            attacked = slope(advrec, loss_fn, x + advrec.fgm_delta(loss_fn, x, eps=eps))
+            x = backup - rate * (clean + adv_weight * attacked)
+        return x
+
+    def first_only(losses, x, **settings):
+        for loss_fn in losses:
+            x = step()(loss_fn, x, **settings)
+            return x
+
+    def both_attacked(loss_fn, x, *, eps, adv_weight, rate):
+        attacked = slope(advrec, loss_fn, x + advrec.fgm_delta(loss_fn, x, eps=eps))
+        return x - rate * (1 + adv_weight) * attacked
+
+    def accumulated(losses, x, *, rate, **settings):
+        return x + sum(step()(loss_fn, x, rate=rate, **settings) - x for loss_fn in losses)
+
     messages = {
+        refused("10.2", backed_up_once, "Back up in each round"),
+        refused("10.2", first_only, "inside the loop"),
+        refused("10.2", each(both_attacked), "The clean one belongs to x"),
+        refused("10.2", each(step(clean=0.0)), "the clean loss has lost its term"),
+        refused("10.2", accumulated, "take one step"),
         refused("10.2", copied, "rate of 0"),
         refused("10.2", another, "not the one that you had added"),
         refused("10.2", at_the_end, "at the end"),
@@ -205,7 +284,21 @@ def test_a_pass_over_the_batches(advrec, step):
         refused("10.2", each(step(attacked=0.0)), "ordinary training"),
         refused("10.2", each(two_updates), "two steps"),
     }
-    assert len(messages) == 8
+    assert len(messages) == 13
+
+
+def test_a_backup_that_is_no_copy(advrec, track):
+    if track != "pytorch":
+        pytest.skip("tensors of TensorFlow can't be changed in place")
+
+    def alias(losses, x, *, eps, adv_weight, rate):
+        for loss_fn in losses:
+            backup, clean = x, slope(advrec, loss_fn, x)
+            x += advrec.fgm_delta(loss_fn, x, eps=eps)
+            x = backup - rate * (clean + adv_weight * slope(advrec, loss_fn, x))
+        return x
+
+    refused("10.2", alias, "a second name")
 
 
 @pytest.mark.parametrize("letter", ["a", "c", "d"])
@@ -237,6 +330,12 @@ def test_two_faults_in_a_score(advrec, ops):
     def never(flag):
         return False
 
+    def every_pair(p, q, users, items, delta_p, delta_q, *, adversarial):
+        if adversarial:
+            p, q = p + delta_p, q + delta_q
+        # The values of a product of matrices, p[users] @ q[items].T.
+        return ops.sum(ops.take(p, users)[:, None] * ops.take(q, items)[None], 2)
+
     both = {"users_move": reversed_flag, "items_move": reversed_flag}
     messages = {
         refused("10.4", scores(ops, **both, reduce=lambda t: t), "both faults"),
@@ -247,7 +346,9 @@ def test_two_faults_in_a_score(advrec, ops):
         refused("10.4", scores(ops, items_move=never), "only the users"),
         refused("10.4", scores(ops, users_move=never), "only the items"),
         refused("10.4", scores(ops, reduce=lambda t: ops.sum(t, 0)), "over the pairs"),
+        refused("10.4", scores(ops, reduce=lambda t: ops.sum(t, 1)[:, None]), "a table with one column"),
+        refused("10.4", every_pair, "multiply row by row"),
         refused("10.4", scores(ops, reduce=lambda t: ops.mean(t, 1)), "mean over the coordinates"),
         refused("10.4", scores(ops, reduce=lambda t: ops.sum(t)), "sum over everything"),
     }
-    assert len(messages) == 10
+    assert len(messages) == 12

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from machine import BEGIN, Machine, wait_for
 
@@ -80,16 +81,28 @@ def check_sweep(machine, made, second, tmp_path):
     machine.lesson(
         "90_swept",
         BEGIN.format(number="90"),
-        f"with open({str(log)!r}, 'a') as stream:\n    stream.write(f'{{SEED}}\\n')",
+        f"import os\nwith open({str(log)!r}, 'a') as stream:\n    stream.write(f'{{SEED}} {{os.getpid()}}\\n')",
         f"import time\nwhile SEED < 2 and not Path({str(gone)!r}).exists():\n    time.sleep(0.05)",
         'claim("ten times the seed", SEED * 10.0)',
     )
     trouble: list[BaseException] = []
 
+    def begun() -> list[list[str]]:
+        """SEED and process of every kernel that has begun."""
+        return [line.split() for line in log.read_text().splitlines()]
+
+    def alive(process: int) -> bool:
+        try:
+            return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
     def lose_a_node() -> None:
         try:
-            wait_for(lambda: log.exists() and len(log.read_text().split()) == 2)
+            wait_for(lambda: log.exists() and len(begun()) == 2)
             made.remove_node(second, allow_graceful=False)
+            # Its processes live a moment longer; let go now, the one that runs there could still hand in its result.
+            wait_for(lambda: not all(alive(int(kernel)) for _, kernel in begun()))
         except BaseException as error:
             trouble.append(error)
         gone.touch()
@@ -102,7 +115,7 @@ def check_sweep(machine, made, second, tmp_path):
         losing.join()
     assert not trouble
     assert code == 0
-    starts = sorted(log.read_text().split())
+    starts = sorted(seed for seed, _ in begun())
     # One of the first two was lost with its node and started again elsewhere.
     assert starts in (["0", "0", "1", "2", "3", "4"], ["0", "1", "1", "2", "3", "4"])
     with machine.place("sweep/90/claims.csv").open(newline="") as stream:

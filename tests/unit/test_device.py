@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from advrec_teach import session, tracks
+from advrec_teach.clinic import Patient
 from advrec_teach.errors import CourseError
+from advrec_teach.reference_defences import DEFENCES
 from advrec_teach.splits import Interactions
 
 NORMS = ("linf", "l2")
+WARD = ({}, {"dropout": 0.3}, {"penalty": 1.0}, {"spectral": True}, {"loss": "minimax", "l2": 0.1})
 
 
 def interactions(n_users=8, n_items=10):
@@ -155,7 +158,7 @@ def test_attacks_stay_on_their_device(meta):
 @pytest.mark.pytorch
 def test_model_and_training_step_stay_on_their_device(meta):
     from advrec_teach import pytorch as advrec
-    from advrec_teach.pytorch import _training, adversarial
+    from advrec_teach.pytorch import _training, adversarial, defences
 
     model = advrec.BPRModel(8, 10, dim=4)
     users, items = advrec.tensor([0, 1]), advrec.tensor([2, 3])
@@ -169,9 +172,15 @@ def test_model_and_training_step_stay_on_their_device(meta):
         for dtype in (meta.float32, meta.bfloat16):
             settings = {"optimizer": optimizer, "rate": 0.1, "regularisation": 0.1, "dtype": dtype}
             trainers = [_training.Trainer(table, 2, **settings)]
-            for direction in ("fgm", "random"):
+            for direction in ("fgm", "random", "raw"):
                 attacked = {"adv_weight": 1.0, "direction": direction, "moved": (slice(None, 8), slice(8, None))}
                 trainers.append(adversarial.AdversarialTrainer(table, 2, generator=None, **attacked, **settings))
+            if dtype == meta.float32:
+                del settings["dtype"]
+                for defence in DEFENCES:
+                    others = [table.clone()] if defence == "ensemble" else []
+                    own = {"defence": defence, "adv_weight": 1.0, "exponent": 0.5, "replays": 2, "others": others}
+                    trainers.append(defences.DefenceTrainer(table, 2, generator=None, **own, **settings))
             with meta.no_grad():
                 for trainer in trainers:
                     assert all(loss.device.type == "meta" for loss in trainer.step(rows))
@@ -194,6 +203,27 @@ def test_the_sequential_model_stays_on_its_device(meta):
 
 
 @pytest.mark.pytorch
+def test_networks_that_invent_users_stay_on_their_device(meta):
+    from advrec_teach import pytorch as advrec
+
+    generator = advrec.SequenceGenerator(10, length=5, dim=3, hidden=4)
+    rows = advrec.tensor([[1, 2, 3, 4, 5], [5, 6, 7, 8, 9]])
+    noise = meta.ones((2, 5, 10), device="meta")
+    drawn = generator.roll(noise)
+    made = [generator.logits(rows), generator.log_probabilities(rows), drawn, generator.roll(noise, hard=False)]
+    for kind in ("cnn", "rnn"):
+        judge = advrec.SequenceDiscriminator(10, kind=kind, dim=3, hidden=4)
+        made += [judge.score(rows), judge(drawn)]
+    model = advrec.InteractionVAE(10, hidden=4, latent=2)
+    mean, log_variance = model.encode(noise[:, 0])
+    logits = model.decode(mean)
+    made += [mean, log_variance, logits, advrec.vae_loss(logits, noise[:, 0], mean, log_variance, beta=0.5)]
+    made += [advrec.reinforce_loss(made[1].sum(1), judge.score(rows)), *model.copy().weights.values()]
+    for t in made:
+        assert t.device.type == "meta"
+
+
+@pytest.mark.pytorch
 def test_every_tensor_is_made_on_a_named_device():
     """Training draws numbers and looks at them, which no meta tensor can; so each creation is watched instead."""
     import torch
@@ -212,6 +242,9 @@ def test_every_tensor_is_made_on_a_named_device():
             return function(*args, **kwargs)
 
     sequential = advrec.SequentialModel(10, dim=4, length=3)  # a layer makes its weights, then moves them
+    writer, judge = advrec.SequenceGenerator(10, length=5), advrec.SequenceDiscriminator(10)
+    autoencoder = advrec.InteractionVAE(10)
+    rows = np.array([[1, 2, 3, 4, 5], [5, 6, 7, 8, 9]])
     with Watch():
         torch.zeros(1)
         assert made.pop() == ("zeros", None)
@@ -222,6 +255,21 @@ def test_every_tensor_is_made_on_a_named_device():
             for direction in ("fgm", "random"):
                 advrec.fit_adversarial(model, interactions(), eps=0.5, direction=direction, **settings)
         advrec.fit_sequential(sequential, [[1, 2, 3], [4, 5, 10]], epochs=1, dropout=0.1, eps=0.1)
+        ward = [Patient(**setting) for setting in WARD]
+        advrec.fit_ward(ward, advrec.ring_data(), seeds=[0], steps=2, batch_size=4, samples=3, callback=lambda *_: None)
+        advrec.fit_generator(writer, rows, epochs=1)
+        advrec.fit_discriminator(judge, rows, rows, epochs=1)
+        advrec.fit_vae(autoencoder, np.ones((2, 10)), epochs=1)
+        for estimator in ("straight-through", "reinforce"):
+            advrec.fit_sequence_gan(writer, judge, rows, steps=1, estimator=estimator, batch_size=2)
+        advrec.sample_sequences(writer, 2)
+        advrec.sample_vae(autoencoder, 2, length=5)
+        for defence in DEFENCES:
+            others = [model.copy()] if defence == "ensemble" else []
+            advrec.fit_defended(model, interactions(), epochs=1, defence=defence, others=others, batch_size=7)
+        for direction in ("fgm", "random"):
+            rows = [[1, 2, 3], [4, 5, 10]]
+            advrec.fit_sequential(sequential, rows, epochs=1, dropout=0.1, eps=0.1, direction=direction)
         for norm in NORMS:
             settings = {"eps": 0.1, "step": 0.1, "steps": 1, "norm": norm}
             advrec.pgd_delta(torch.sum, model.user_vectors, generator=advrec.generator(0), **settings)
@@ -241,6 +289,8 @@ PLACEMENT = """
     tf.config.set_soft_device_placement(False)
 
     from advrec_teach import tensorflow as advrec
+    from advrec_teach.clinic import Patient
+    from advrec_teach.reference_defences import DEFENCES
     from advrec_teach.splits import Interactions
     from advrec_teach.tensorflow import _setup
 
@@ -286,8 +336,13 @@ PLACEMENT = """
                 model, train, epochs=2, batch_size=7, optimizer=optimizer, compile=compile, precision="bfloat16"
             )
             assert len(history) == 2
-        for direction in ("fgm", "random"):
+        for direction in ("fgm", "random", "raw"):
             advrec.fit_adversarial(model, train, epochs=2, eps=0.5, direction=direction, batch_size=7, compile=compile)
+        for defence in DEFENCES:
+            others = [model.copy()] if defence == "ensemble" else []
+            advrec.fit_defended(
+                model, train, epochs=2, defence=defence, others=others, batch_size=7, compile=compile
+            )
     here(model.user_vectors.value)
     ids = [advrec.tensor(v) for v in (train.users, train.items, (train.items + 5) % 10)]
     loss_fn = advrec.ranking_loss(*ids)
@@ -301,9 +356,27 @@ PLACEMENT = """
         here(sequential.scores_from(vectors, ids))
         here(advrec.sequential_loss(sequential.logits(vectors), ids))
     for compile in (True, False):
-        advrec.fit_sequential(sequential, advrec.numpy(ids), epochs=1, eps=0.1, compile=compile)
+        for direction in ("fgm", "random"):
+            settings = {"epochs": 1, "eps": 0.1, "direction": direction, "compile": compile}
+            advrec.fit_sequential(sequential, advrec.numpy(ids), **settings)
     for variable in sequential.variables:
         here(variable.value)
+    ward = [Patient(), Patient(dropout=0.3), Patient(penalty=1.0), Patient(spectral=True)]
+    advrec.fit_ward(ward, advrec.ring_data(), seeds=[0], steps=2, batch_size=4, samples=3, callback=lambda *_: None)
+    writer = advrec.SequenceGenerator(10, length=5)
+    judges = [advrec.SequenceDiscriminator(10, kind=kind) for kind in ("cnn", "rnn")]
+    rows, autoencoder = np.array([[1, 2, 3, 4, 5], [5, 6, 7, 8, 9]]), advrec.InteractionVAE(10)
+    advrec.fit_generator(writer, rows, epochs=1)
+    advrec.fit_vae(autoencoder, np.ones((2, 10)), epochs=1)
+    for judge in judges:
+        advrec.fit_discriminator(judge, rows, rows, epochs=1)
+        advrec.fit_sequence_gan(writer, judge, rows, steps=1, batch_size=2)
+    with tf.device("cpu:1"):
+        here(judges[1].score(advrec.tensor(rows)))
+        here(writer.roll(advrec.gumbel_noise((2, 5, 10), generator=advrec.generator(0))))
+    for network in (writer, *judges, autoencoder, writer.copy()):
+        for variable in network.variables:
+            here(variable.value)
     print("every tensor on its device")
 """
 
