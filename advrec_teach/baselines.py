@@ -145,6 +145,25 @@ def ease_inverse(
     return np.tril(lower) + np.tril(lower, -1).T
 
 
+def ease_update(inverse: NDArray[np.floating], rows: ArrayLike) -> NDArray[np.float64]:
+    """Return the inverse that :func:`ease_inverse` would find with these users added, without inverting anew.
+
+    Parameters
+    ----------
+    inverse
+        P of the users so far, ``[n_items, n_items]``.
+    rows
+        The new users' rows F, ``[m, n_items]``.
+
+    Notes
+    -----
+    Woodbury: P' = P - P F^T (I + F P F^T)^-1 F P, a matrix of rank m.
+    """
+    added = np.asarray(rows, dtype=np.float64)
+    seen = added @ inverse
+    return inverse - seen.T @ np.linalg.solve(np.eye(len(added)) + seen @ added.T, seen)
+
+
 def ease_weights(inverse: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return EASE's item-to-item weights B from :func:`ease_inverse`; scores are X B."""
     weights = inverse / -np.diag(inverse)

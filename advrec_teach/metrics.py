@@ -110,6 +110,46 @@ def evaluate_single(
     return values
 
 
+# --- one target for all users, as an attacker wants it ------------------------------------------------
+
+
+def target_ranks(scores: ArrayLike, owned: ArrayLike, target: int, *, n_real: int) -> NDArray[np.int64]:
+    """Return the target's place in the list of every real user who does not have it.
+
+    Parameters
+    ----------
+    scores
+        Scores of all accounts or of the real ones alone, real users first, ``[.., n_items]``.
+    owned
+        What each account has, a boolean table with the same columns; such items are not recommended to it.
+    target
+        Item id.
+    n_real
+        Number of real users; all later rows are left out.
+
+    Returns
+    -------
+    ndarray of int64, shape ``[n_real]``
+        0 is the first place; -1 for a user who has the target.
+    """
+    own = np.asarray(owned, dtype=bool)[:n_real]
+    wanted = np.where(own[:, target], -1, target)
+    return rank_of_target(np.asarray(scores)[:n_real], wanted, exclude=own)
+
+
+def target_hit_ratio(scores: ArrayLike, owned: ArrayLike, target: int, *, n_real: int, k: int = 10) -> float:
+    """Return the share of real users without the target whose first ``k`` items hold it.
+
+    Parameters
+    ----------
+    scores, owned, target, n_real
+        As for :func:`target_ranks`.
+    k
+        Length of the list.
+    """
+    return hit_rate(target_ranks(scores, owned, target, n_real=n_real), k)
+
+
 # --- a list per user ---------------------------------------------------------------------------------
 
 

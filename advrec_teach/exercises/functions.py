@@ -86,6 +86,10 @@ class FunctionExercise(Exercise):
     traced
         In TensorFlow the function must give the same inside ``tf.function``, where the first dimension of
         these inputs is not known. Inputs that are no arrays are passed as they are.
+    notice
+        Called with the result of a case that no misconception explains, its truth and the reference's inputs;
+        returns what is wrong in the learner's terms, or None. It may refuse what has the right value, such as
+        numbers in place of truth values.
     """
 
     def __init__(
@@ -102,13 +106,14 @@ class FunctionExercise(Exercise):
         tolerance: float = 1e-5,
         differentiate: Sequence[str] = (),
         traced: Sequence[str] = (),
+        notice: Callable[..., str | None] | None = None,
     ):
         super().__init__(identifier, title, hints=hints)
         if len(misconceptions) < 3:
             raise ValueError(f"exercise {identifier} needs three named misconceptions, it has {len(misconceptions)}")
         self.cases, self.reference, self.course = cases, reference, course
         self.misconceptions, self.keywords, self.tolerance = tuple(misconceptions), tuple(keywords), tolerance
-        self.differentiate, self.traced = tuple(differentiate), tuple(traced)
+        self.differentiate, self.traced, self.notice = tuple(differentiate), tuple(traced), notice
         # What the last check gave back in place of the learner's function.
         self._lent: Callable[..., Any] | None = None
 
@@ -251,6 +256,8 @@ class FunctionExercise(Exercise):
 
     def _first_difference(self, cases: list[dict], results: list[Any], truths: list[Any]) -> str | None:
         for case, result, truth in zip(cases, results, truths, strict=True):
+            if self.notice and (fault := self.notice(result, truth, **_numpy_inputs(case))):
+                return fault
             if fault := _difference(result, truth, self.tolerance):
                 return f"with {_describe(case)}, {fault}"
         return None
@@ -382,6 +389,8 @@ def _difference(result: Any, truth: Any, tolerance: float) -> str | None:
                 return f"returned value {number}: {fault}"
         return None
     if isinstance(result, tuple):
+        if truth.ndim > 1 and len(result) == len(truth) and all(_rows_of(part, truth) for part in result):
+            return "the function should return one array, it returned a list of rows: np.array(rows) makes it one."
         return f"the function should return one value, it returned {len(result)}."
     if result.shape != truth.shape:
         return f"the result has shape {result.shape}, expected {truth.shape}."
@@ -401,6 +410,11 @@ def _difference(result: Any, truth: Any, tolerance: float) -> str | None:
     where = tuple(int(axis) for axis in np.argwhere(wrong if wrong.any() else apart)[0])
     place = f"entry {list(where)} of the result" if where else "the result"
     return f"{place} is {result[where]:.4g}, expected {truth[where]:.4g}."
+
+
+def _rows_of(part: Any, truth: np.ndarray) -> bool:
+    """Say whether this could be one row of the truth."""
+    return (len(part) if isinstance(part, tuple) else part.size) == truth[0].size
 
 
 def _describe(case: dict[str, Any]) -> str:

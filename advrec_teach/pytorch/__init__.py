@@ -36,7 +36,7 @@ from advrec_teach.pytorch.gan import (
     ring_data,
     sample,
 )
-from advrec_teach.pytorch.poisoning import generated_profiles, gradient_profiles, poisoned_weights
+from advrec_teach.pytorch.profiles import generated_profiles, gradient_profiles, poisoned_weights
 from advrec_teach.pytorch.robustness import attack_vectors, ranking_loss, robustness_curve
 from advrec_teach.pytorch.sequential import SequentialModel, fit_sequential, sequential_loss
 from advrec_teach.pytorch.tensors import generator, numpy, tensor, value_and_grad

@@ -38,7 +38,7 @@ from advrec_teach.tensorflow.gan import (
     ring_data,
     sample,
 )
-from advrec_teach.tensorflow.poisoning import generated_profiles, gradient_profiles, poisoned_weights
+from advrec_teach.tensorflow.profiles import generated_profiles, gradient_profiles, poisoned_weights
 from advrec_teach.tensorflow.robustness import attack_vectors, ranking_loss, robustness_curve
 from advrec_teach.tensorflow.sequential import SequentialModel, fit_sequential, sequential_loss
 from advrec_teach.tensorflow.tensors import generator, numpy, tensor, value_and_grad

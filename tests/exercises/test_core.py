@@ -427,3 +427,16 @@ def test_the_function_that_was_lent_does_not_pass_as_the_learners(shown):
     assert exercise.check(lent) is scale
     assert [status for status, _ in shown] == ["not yet", "not attempted"]
     assert "run the cell that defines yours" in shown[-1][1]
+
+
+def test_a_list_of_rows_is_told_to_become_an_array():
+    for rows in (lambda x: list(x), lambda x: x.tolist()):
+        table = make(cases=lambda rng: [{"x": rng.normal(size=(3, 2)), "factor": 0.5}])
+        message = table.judge(lambda x, *, factor, rows=rows: rows(x * factor)).message
+        assert "returned a list of rows: np.array(rows)" in message
+
+
+def test_a_notice_may_refuse_what_has_the_right_value_and_does_not_hide_a_misconception():
+    noticed = make(notice=lambda result, truth, x, factor: "not by half" if factor == 0.5 else None)
+    assert "not by half" in noticed.judge(lambda x, *, factor: x * factor).message
+    assert "adds the factor" in noticed.judge(lambda x, *, factor: x + factor).message

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from advrec_teach import baselines, poisoning
+from advrec_teach import baselines, metrics, profiles
 from advrec_teach.splits import Interactions
 
 
@@ -32,7 +32,7 @@ def by_hand(train, rows, target, regularisation):
 
 def test_the_formula_equals_training_anew(advrec, train):
     rows = np.random.default_rng(0).random((6, 30)).astype(np.float32)
-    inverse = advrec.tensor(poisoning.ease_inverse(train, regularisation=20.0))
+    inverse = advrec.tensor(baselines.ease_inverse(train, regularisation=20.0))
     found = advrec.numpy(advrec.poisoned_weights(inverse, advrec.tensor(rows), 29))
     np.testing.assert_allclose(found, by_hand(train, rows.astype(float), 29, 20.0), atol=1e-5)
 
@@ -40,7 +40,7 @@ def test_the_formula_equals_training_anew(advrec, train):
 def test_its_gradient_equals_differences(advrec, ops, train):
     rng = np.random.default_rng(1)
     rows, direction = rng.random((4, 30)).astype(np.float32), rng.normal(size=30).astype(np.float32)
-    inverse = advrec.tensor(poisoning.ease_inverse(train, regularisation=20.0))
+    inverse = advrec.tensor(baselines.ease_inverse(train, regularisation=20.0))
     along = advrec.tensor(direction)
     _, gradient = advrec.value_and_grad(
         lambda x: ops.sum(advrec.poisoned_weights(inverse, x, 29) * along), advrec.tensor(rows)
@@ -52,15 +52,15 @@ def test_its_gradient_equals_differences(advrec, ops, train):
         assert advrec.numpy(gradient)[place] == pytest.approx((ahead - back) / 2e-5, rel=1e-3, abs=1e-5)
 
 
-def surrogate_hits(train, profiles, k=5):
-    known = poisoning.inject(train, poisoning.with_target(profiles, 29))
+def surrogate_hits(train, rows, k=5):
+    known = profiles.inject(train, profiles.with_target(rows, 29))
     scores = baselines.ease_scores(known, regularisation=20.0)
-    return poisoning.target_hit_ratio(scores, known.table(), 29, n_real=80, k=k)
+    return metrics.target_hit_ratio(scores, known.table(), 29, n_real=80, k=k)
 
 
 def test_gradient_profiles_beat_what_they_started_from(advrec, train):
     settings = {"length": 8, "avoid": [28], "seed": 4}
-    start = poisoning.average_profiles(train, 12, length=8, avoid=[28, 29], seed=4)
+    start = profiles.average_profiles(train, 12, length=8, avoid=[28, 29], seed=4)
     made = advrec.gradient_profiles(
         train, 12, target=29, k=5, steps=8, temperature=0.1, regularisation=20.0, **settings
     )
@@ -76,7 +76,7 @@ def test_generated_profiles_look_like_the_group_that_they_imitate(advrec, train)
     assert all(len(set(row)) == 8 for row in made.tolist()) and not (made == 29).any()
     # Real users hold films of one group; random ones of both alike.
     one_sided = np.abs((made < 14).sum(axis=1) - ((made >= 14) & (made < 28)).sum(axis=1)).mean()
-    random = poisoning.random_profiles(train, 60, length=8, avoid=[29], seed=2)
+    random = profiles.random_profiles(train, 60, length=8, avoid=[29], seed=2)
     control = np.abs((random < 14).sum(axis=1) - ((random >= 14) & (random < 28)).sum(axis=1)).mean()
     assert one_sided > 1.5 * control
     again = advrec.generated_profiles(train, 60, length=8, avoid=[29], steps=150, hidden=16, latent=4, seed=2)

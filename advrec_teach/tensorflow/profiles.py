@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
+import keras
 import numpy as np
-import torch
+import tensorflow as tf
 from numpy.typing import NDArray
-from torch import Tensor
 
-from advrec_teach import poisoning
-from advrec_teach.pytorch import _setup, gan, tensors
+from advrec_teach import baselines, profiles
 from advrec_teach.splits import Interactions
+from advrec_teach.tensorflow import _setup, gan, tensors
 
 
-def poisoned_weights(inverse: Tensor, fake: Tensor, target: int) -> Tensor:
+def poisoned_weights(inverse: tf.Tensor, fake: tf.Tensor, target: int) -> tf.Tensor:
     """Return EASE's weights towards the target after training with fake rows, without training anew.
 
     Parameters
@@ -26,7 +26,7 @@ def poisoned_weights(inverse: Tensor, fake: Tensor, target: int) -> Tensor:
 
     Returns
     -------
-    torch.Tensor
+    tf.Tensor
         The column of B that scores the target, shape [n_items]; differentiable in ``fake``.
 
     Notes
@@ -34,11 +34,11 @@ def poisoned_weights(inverse: Tensor, fake: Tensor, target: int) -> Tensor:
     m fake rows change the inverse by a matrix of rank m (Woodbury): P' = P - P F^T (I + F P F^T)^-1 F P. Only the
     target's column of it is needed: B_it = -P'_it / P'_tt, and 0 for i = t.
     """
-    seen = fake @ inverse
-    small = torch.eye(len(fake), dtype=fake.dtype, device=fake.device) + seen @ fake.T
-    column = inverse[:, target] - seen.T @ torch.linalg.solve(small, seen[:, target])
-    keep = torch.ones_like(column)
-    keep[target] = 0
+    seen = tf.matmul(fake, inverse)
+    small = tf.eye(tf.shape(fake)[0], dtype=fake.dtype) + tf.matmul(seen, fake, transpose_b=True)
+    change = tf.matmul(seen, tf.linalg.solve(small, seen[:, target, None]), transpose_a=True)
+    column = inverse[:, target] - change[:, 0]
+    keep = 1 - tf.one_hot(target, tf.shape(inverse)[0], dtype=column.dtype)
     return -column / column[target] * keep
 
 
@@ -100,34 +100,38 @@ def gradient_profiles(
         raise ValueError("steps must be at least 1 and temperature positive.")
     table = train.table()
     others = table[~table[:, target]]
-    inverse = poisoning.ease_inverse(train, regularisation=regularisation)
-    clean = others @ poisoning.ease_weights(inverse)
+    inverse = baselines.ease_inverse(train, regularisation=regularisation)
+    clean = others @ baselines.ease_weights(inverse)
     threshold = tensors.tensor(np.sort(np.where(others, -np.inf, clean), axis=1)[:, -k])
     audience, known = tensors.tensor(others.astype(np.float32)), tensors.tensor(inverse)
-    never = torch.zeros(train.n_items, dtype=torch.bool, device=_setup.device())
+    never = np.zeros(train.n_items, dtype=bool)
     never[[target, *avoid]] = True
 
-    def loss_fn(rows: Tensor) -> Tensor:
-        scores = audience @ poisoned_weights(known, rows, target)
-        return torch.sigmoid((threshold - scores) / temperature).mean()
+    def loss_fn(rows: tf.Tensor) -> tf.Tensor:
+        scores = tf.linalg.matvec(audience, poisoned_weights(known, rows, target))
+        return tf.reduce_mean(tf.sigmoid((threshold - scores) / temperature))
 
-    def with_items(items: Tensor) -> Tensor:
-        rows = torch.zeros((n, train.n_items), device=_setup.device()).scatter_(1, items, 1.0)
-        rows[:, target] = 1
-        return rows
+    def with_items(items: tf.Tensor) -> tf.Tensor:
+        rows = tf.reduce_max(tf.one_hot(items, train.n_items), axis=1)
+        return tf.maximum(rows, tf.one_hot(target, train.n_items))
 
-    start = poisoning.average_profiles(train, n, length=length, avoid=[target, *avoid], seed=seed)
-    best_items, best = tensors.tensor(start), float("inf")
-    rows = with_items(best_items[:, :-1])
-    for step in range(steps):
+    @tf.function
+    def step(rows: tf.Tensor, share: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         _, gradient = tensors.value_and_grad(loss_fn, rows)
-        items = gradient.masked_fill(never, torch.inf).topk(length, largest=False).indices
-        rows = rows + 2 / (step + 2) * (with_items(items[:, :-1]) - rows)
-        items = rows.masked_fill(never, -1).topk(length).indices
-        value = float(loss_fn(with_items(items[:, :-1])))
-        if value < best:
-            best_items, best = items, value
-    return tensors.numpy(best_items)
+        items = tf.math.top_k(tf.where(never, -np.inf, -gradient), length).indices
+        rows = rows + share * (with_items(items[:, :-1]) - rows)
+        items = tf.math.top_k(tf.where(never, -1.0, rows), length).indices
+        return rows, items, loss_fn(with_items(items[:, :-1]))
+
+    best_items = profiles.average_profiles(train, n, length=length, avoid=[target, *avoid], seed=seed)
+    best = float("inf")
+    with tf.device(_setup.device()):
+        rows = with_items(tensors.tensor(best_items[:, :-1]))
+        for number in range(steps):
+            rows, items, value = step(rows, tf.constant(2 / (number + 2)))
+            if float(value) < best:
+                best_items, best = tensors.numpy(items).astype(np.int64), float(value)
+    return best_items
 
 
 def generated_profiles(
@@ -183,22 +187,29 @@ def generated_profiles(
     if min(hidden, latent, steps, batch_size) < 1:
         raise ValueError("hidden, latent, steps and batch_size must be at least 1.")
     real = tensors.tensor(train.table()[train.activity() > 0].astype(np.float32))
-    inputs = real / real.sum(dim=1, keepdim=True).sqrt()
+    inputs = real / tf.sqrt(tf.reduce_sum(real, axis=1, keepdims=True))
     encoder = gan.mlp([train.n_items, hidden, 2 * latent], activation="tanh", seed=seed)
     decoder = gan.mlp([latent, hidden, train.n_items], activation="tanh", seed=seed + 1)
-    parameters = [*encoder.parameters(), *decoder.parameters()]
-    adam = torch.optim.Adam(parameters, learning_rate)
+    variables = [*encoder.trainable_variables, *decoder.trainable_variables]
     rng = tensors.generator(seed)
-    for _ in range(steps):
-        batch = torch.randint(len(real), (batch_size,), generator=rng, device=real.device)
-        mean, log_variance = encoder(inputs[batch]).split(latent, dim=1)
-        noise = torch.randn(mean.shape, generator=rng, device=real.device)
-        logits = decoder(mean + noise * torch.exp(0.5 * log_variance))
-        likelihood = (real[batch] * torch.log_softmax(logits, dim=1)).sum(dim=1).mean()
-        divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
-        adam.zero_grad()
-        (beta * divergence - likelihood).backward()
-        adam.step()
-    with torch.no_grad():
-        logits = decoder(torch.randn((n, latent), generator=rng, device=real.device))
-    return poisoning.draw_profiles(tensors.numpy(logits), n, length=length, avoid=avoid, seed=seed)
+    adam = keras.optimizers.Adam(learning_rate, epsilon=1e-8)
+    with tf.device(_setup.device()):
+        adam.build(variables)
+
+    @tf.function
+    def fit(n_steps: tf.Tensor) -> None:
+        for _ in tf.range(n_steps):
+            batch = rng.uniform((batch_size,), maxval=len(real), dtype=tf.int32)
+            chosen = tf.gather(real, batch)
+            with tf.GradientTape() as tape:
+                mean, log_variance = tf.split(encoder(tf.gather(inputs, batch)), 2, axis=1)
+                logits = decoder(mean + rng.normal((batch_size, latent)) * tf.exp(0.5 * log_variance))
+                likelihood = tf.reduce_mean(tf.reduce_sum(chosen * tf.nn.log_softmax(logits), axis=1))
+                terms = mean**2 + tf.exp(log_variance) - 1 - log_variance
+                loss = beta * tf.reduce_mean(tf.reduce_sum(terms, axis=1)) / 2 - likelihood
+            adam.apply(tape.gradient(loss, variables), variables)
+
+    with tf.device(_setup.device()):
+        fit(tf.constant(steps))
+        logits = decoder(rng.normal((n, latent)))
+    return profiles.draw_profiles(tensors.numpy(logits), n, length=length, avoid=avoid, seed=seed)
