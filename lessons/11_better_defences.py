@@ -10,35 +10,31 @@
 # %% [markdown]
 # # 11 · What buys more robustness per second?
 #
-# You will find out which of the defences with famous names are worth their price on a recommender, which are worth no
-# more than a knob that you already have, and how the winner changes with the judge.
+# You will find out which of the defences with famous names are worth their price on a recommender, what the simplest
+# control does against them, and how the lead changes with the judge.
 
 # %% [markdown]
 # **You will be able to**
 #
 # - compare defences at an equal price, counted in gradients, under one attack that fits itself to each of them;
-# - write a smooth loss (VAT, TRADES), a robust loss and free adversarial training from their equations;
-# - set the strength of the attack inside over time, over tables and over vectors, and say what each choice does;
-# - draw a Pareto front of quality and robustness, and tell which points on it deserve their place;
+# - write a smooth loss, its inner step and free adversarial training from their equations;
+# - set the strength of the attack inside over time and over vectors, and say what each choice does;
+# - compute a Pareto front of quality and robustness, and tell which points on it deserve their place;
 # - protect a sequential recommender, and find out which of its layers is protected.
 
 # %% tags=["pytorch"]
-from types import SimpleNamespace
-
 import numpy as np
 import polars as pl
 import torch
 
-from advrec_teach import claim, data, exercise, metrics, plots, sequences, splits
+from advrec_teach import baselines, claim, data, exercise, metrics, plots, sequences, splits
 from advrec_teach import pytorch as advrec
 
 # %% tags=["tensorflow"]
-from types import SimpleNamespace
-
 import numpy as np
 import polars as pl
 
-from advrec_teach import claim, data, exercise, metrics, plots, sequences, splits
+from advrec_teach import baselines, claim, data, exercise, metrics, plots, sequences, splits
 from advrec_teach import tensorflow as advrec
 
 import tensorflow as tf
@@ -65,9 +61,13 @@ device = advrec.setup(lesson="11", profile=PROFILE, seed=SEED)
 #
 # 1. **One start.** All go on from the same BPR model, with the optimiser and the batches of lesson 10.
 # 2. **One price.** What a step costs is the *gradients* of the loss that it takes: one for ordinary training, two for
-#    APR, three for some of the methods below. Seconds differ from machine to machine, gradients don't. Everybody may
-#    spend the same number of gradients per batch and pass, so an expensive method gets fewer passes over the data.
-# 3. **One judge** who adapts. The attacks are made for each model anew, and there is one that was not.
+#    APR, three for some of the methods below. Seconds differ from machine to machine, gradients don't. In `quick`
+#    everybody may spend 32 gradients on each batch in all: APR, at two a step, gets 16 passes over the data. Fewer
+#    passes are a handicap of their own, so beside the expensive methods stands ordinary training with as few.
+# 3. **One judge** who adapts: two of its three attacks are made for each model anew.
+# 4. **One seed at a time.** Two rows of a table share the start, the data and the order of the batches. Between seeds
+#    the rows move up and down, mostly together, so look at differences. What a claim says held at five seeds; what the
+#    text says of a table's third digit would not.
 #
 # The data and the model are those of lesson 10.
 
@@ -98,8 +98,8 @@ start = bpr(SEED)
 # **How large is the attack?** A fixed length $\varepsilon$ rewards long vectors (lesson 08, trap 1). Lesson 10
 # therefore used a share of the *median* length of a table. A defence can get around that too: by making those vectors
 # longer than the median that the attacker would like to move. So here every vector $x_r$ may move by a share of **its
-# own** length, $||\delta_r||_2 \le 0.2 \, ||x_r||_2$. We let PGD work on vectors of length 1 and multiply the lengths
-# back in.
+# own** length, $||\delta_r||_2 \le 0.2 \, ||x_r||_2$: growing gains nothing. We let PGD work on vectors of length 1
+# and multiply the lengths back in.
 
 
 # %%
@@ -136,8 +136,9 @@ def ndcg_after(model, moves):
 # - *edge*: PGD on the edge of this model's lists, the 20 films that it shows a user, each against films that stand
 #   right below. Lesson 08 found that what counts is where the attacked films stand; this is the place where lists
 #   change;
-# - *borrowed*: the edge move of the *start* model, as it is. All models grew out of it, so it fits their coordinates.
-#   The check with a borrowed move comes from lesson 09: what a model's own gradient overlooks, another's may find.
+# - *borrowed*: the edge move of the *start* model, the one attack that was not made for the model: the start's
+#   directions and shares, times this model's own lengths. All models grew out of the start, so the directions fit
+#   their coordinates. The idea comes from lesson 09: what a model's own gradient overlooks, another's may find.
 
 
 # %%
@@ -161,14 +162,20 @@ borrowed = relative_moves(start, on_the_edge(start))
 
 
 def judge(model):
-    """NDCG@20 on test: clean, and what is left after each of the three moves."""
+    """NDCG@20 on test: clean, and what is left after each of the three moves; and the move at the model's edge."""
     moves = {"ratings": relative_moves(model, known_loss), "edge": relative_moves(model, on_the_edge(model))}
     left = {aim: ndcg_after(model, move) for aim, move in (moves | {"borrowed": borrowed}).items()}
-    return {"clean": test_ndcg(advrec.numpy(model.score_all())), **left, "worst": min(left.values())}
+    return {
+        "clean": test_ndcg(advrec.numpy(model.score_all())),
+        **left,
+        "worst": min(left.values()),
+        "edge move": moves["edge"],
+    }
 
 
 # %% [markdown]
-# `run` applies rules 1 and 2. `price` is the number of gradients that one batch costs, `fit` the training function.
+# `run` applies rules 1 and 2. `price` is the number of gradients that one batch costs, `fit` the training function. The
+# tables show, beside the judge's columns, the median length of a user's vector.
 
 # %%
 runs = {}
@@ -179,13 +186,13 @@ def run(name, fit, *, price, **settings):
     model = start.copy()
     epochs = max(1, round(SIZES["budget"] / price))
     history = fit(model, split.train, epochs=epochs, **(TUNED | settings), seed=SEED + 1)
-    seconds = np.median([record["seconds"] for record in history])
-    runs[name] = judge(model) | {"model": model, "passes": epochs, "s per pass": seconds}
+    row = {"passes": epochs, "seconds": sum(record["seconds"] for record in history), "model": model}
+    runs[name] = judge(model) | row | {"length": np.median(np.linalg.norm(tables_of(model)[0], axis=1))}
 
 
 def show(*names):
     """A table of these runs."""
-    keys = ("clean", "ratings", "edge", "borrowed", "worst", "passes", "s per pass")
+    keys = ("clean", "ratings", "edge", "borrowed", "worst", "passes", "length")
     return plots.table([{"defence": name} | {key: runs[name][key] for key in keys} for name in names])
 
 
@@ -195,20 +202,19 @@ def of(what, *names):
 
 
 # %% [markdown]
-# ## A knob that everybody has
+# ## What must a defence beat?
 #
-# **Question.** What does a defence have to be better than?
-#
-# Than doing nothing, of course: **BPR+** goes on with ordinary training. Than noise: here the loss is taken at vectors
-# that were moved at random, by half a unit. And than whatever else you could turn. BPR has a penalty on long vectors,
-# `regularisation`. Lesson 01 tuned it for clean lists. What if it is set for the attack?
+# Lesson 10 had two controls: **BPR+**, which goes on with ordinary training, and **noise**: here the loss is taken at
+# vectors that were moved at random, by length 0.5, and nowhere else. APR has a control of its own, the same two losses
+# without a move: two losses beside one penalty are one loss beside half of it. A last one is missing there. BPR has a
+# penalty on long vectors, `regularisation`, and lesson 01 chose it for clean lists.
 #
 # ### Exercise 11.1 · predict: a heavier penalty · 5 min · *
 #
-# The penalty is raised by half, no attack in training. Under the judge's attack the model keeps
+# The penalty is raised by half, and nothing is attacked in training. Under the judge's attack the model keeps
 #
-# - **a**: less than BPR+, since its vectors are shorter;
-# - **b**: clearly more than BPR+, and hardly loses anything without attack;
+# - **a**: less than BPR+, since shorter vectors are easier to move;
+# - **b**: more than BPR+, and loses little without an attack;
 # - **c**: as much as BPR+: without an attack in training there is no robustness.
 #
 # Write down your letter *before* you run on.
@@ -220,41 +226,42 @@ prediction = "b"
 # END SOLUTION
 prediction = exercise("11.1").check(prediction)
 
-# %%
+# %% tags=["nbval-ignore-output"]
 run("BPR+", advrec.fit_bpr, price=1)
 run("noise", advrec.fit_defended, price=1, defence="noise", eps=0.5)
-for times in (1.5, 2):
+for times in (1.5, 2, 3):
     run(f"penalty x {times}", advrec.fit_bpr, price=1, regularisation=times * TUNED["regularisation"])
 run("APR", advrec.fit_adversarial, price=2, eps=0.5)
-PENALTIES = [f"penalty x {times}" for times in (1.5, 2)]
-
-# %% tags=["nbval-ignore-output"]
-show("BPR+", "noise", *PENALTIES, "APR")
+run("APR, no move", advrec.fit_adversarial, price=2, eps=0.0)
+PENALTIES = [f"penalty x {times}" for times in (1.5, 2, 3)]
+show("BPR+", "noise", *PENALTIES, "APR", "APR, no move")
 
 # %%
-plus = runs["BPR+"]
+plus, light = runs["BPR+"], runs["penalty x 1.5"]
 claim("NDCG@20 of BPR+, clean", plus["clean"])
 claim("NDCG@20 of BPR+, worst", plus["worst"])
-claim("penalty x 1.5, worst", runs["penalty x 1.5"]["worst"])
 claim(
-    "penalty x 1.5 keeps more than BPR+, and loses less than 3 % clean",
-    bool(runs["penalty x 1.5"]["worst"] > plus["worst"] and runs["penalty x 1.5"]["clean"] > 0.97 * plus["clean"]),
+    "penalty x 1.5 keeps more than BPR+ and loses less than 3 % clean, penalty x 3 loses more than 5 %",
+    bool(
+        light["worst"] > plus["worst"]
+        and light["clean"] > 0.97 * plus["clean"]
+        and runs["penalty x 3"]["clean"] < 0.95 * plus["clean"]
+    ),
 )
 claim(
     "noise gains less than half of what penalty x 1.5 gains",
-    bool(runs["noise"]["worst"] - plus["worst"] < (runs["penalty x 1.5"]["worst"] - plus["worst"]) / 2),
+    bool(runs["noise"]["worst"] - plus["worst"] < (light["worst"] - plus["worst"]) / 2),
 )
 claim("APR keeps more than BPR+", runs["APR"]["worst"] > plus["worst"])
-claim(
-    "the edge takes more than the ratings do, from all of them",
-    bool(np.all(of("edge", "BPR+", *PENALTIES, "APR") < of("ratings", "BPR+", *PENALTIES, "APR"))),
-)
+claim("APR without its move keeps less than BPR+", runs["APR, no move"]["worst"] < plus["worst"])
 
 # %% [markdown]
-# *Takeaway:* half of the problem was tuning. A setting chosen for clean lists alone sits on a plateau: a little more
-# penalty costs next to nothing there and buys much under attack. What was fitted to single ratings is what a small move
-# undoes, and a heavier penalty fits less of it. So the *penalty curve* is our real control: a defence deserves its name
-# if it lies above it, that is, if no penalty is better in both respects. APR at this price is not far from it.
+# *Takeaway:* a setting chosen for clean lists alone leaves some robustness lying about: a little more penalty costs
+# next to nothing there and gives a first, small part back of what the attack takes. Much more of it costs clean lists.
+# (Our explanation, not tested: what was fitted to single ratings is what a small move undoes, and a heavier penalty
+# fits less of it.) So the *penalty curve* is the real control: a defence deserves its name if it lies above it, that
+# is, if no penalty is as good in both respects. At nearly every seed APR does, by a little; at one a penalty was better
+# in both.
 #
 # ## Beliefs instead of labels
 #
@@ -276,7 +283,8 @@ claim(
 #
 # ### Exercise 11.2 · a change of belief · 10 min · **
 #
-# Write the mean divergence from margins. It has to stay finite for margins of a hundred:
+# Write the mean divergence from margins, so that gradients reach both of them (TRADES needs that; VAT cuts one off
+# outside). It has to be right for margins of a hundred too, where the formula typed in as it stands is not:
 # $\log \sigma(m) = -\operatorname{softplus}(-m)$.
 
 
@@ -321,14 +329,14 @@ belief_change = exercise("11.2").check(belief_change)
 # step aside, takes the slope there and drops the step:
 #
 # $$\delta_r = \varepsilon \, \frac{g_r}{||g_r||_2}, \qquad g = \nabla_y D\big(\theta \,||\, y\big) \text{ at }
-# y = \theta + \xi d, \quad d \text{ random} .$$
+# y = \theta + \xi d, \quad d \text{ random, } ||d_r||_2 = 1 .$$
 #
 # Near its lowest point a function is a quadratic form with a matrix $H$, its slope there is $\xi H d$, and multiplying
 # by $H$ turns any vector towards the direction of strongest curvature: one step of the *power iteration*.
 #
 # ### Exercise 11.3 · where the beliefs change most · 10 min · **
 #
-# Write one such step. The helper gives every row of a table a length.
+# Write one such step. The helper `rows_of_length` gives every row of a table a length; the other one is for later.
 
 
 # %% tags=["pytorch"]
@@ -338,21 +346,33 @@ def rows_of_length(v, length):
     return length * v / torch.where(norm > 0, norm, 1.0)
 
 
+def margins(x, users, films, others):
+    """The margins of these triples, from one table of all vectors, the users first."""
+    return (x[users] * (x[films + n_users] - x[others + n_users])).sum(dim=1)
+
+
 # %% tags=["tensorflow"]
 def rows_of_length(v, length):
     """Every row of v, scaled to this length; a row of zeros stays."""
     return length * tf.math.divide_no_nan(v, tf.norm(v, axis=1, keepdims=True))
 
 
+def margins(x, users, films, others):
+    """The margins of these triples, from one table of all vectors, the users first."""
+    difference = tf.gather(x, films + n_users) - tf.gather(x, others + n_users)
+    return tf.reduce_sum(tf.gather(x, users) * difference, axis=1)
+
+
 # %% tags=["exercise"]
-def smoothing_move(divergence, x, start, *, eps, probe):
+def smoothing_move(divergence, x, d, *, eps, probe):
     """The move of length eps a row along which the divergence rises most, as far as one step can tell.
 
     divergence: maps a table like x to one number; at x it is 0, its lowest value.  x: tensor of shape [n, d].
-    start: a random tensor of the same shape.  eps: length of a row's move.  probe: xi, the length of the step aside.
+    d: a random tensor of the same shape, its rows of any length.  eps: length of each row of the move.
+    probe: xi, the length of each row of the step aside.
     """
     # BEGIN SOLUTION
-    _, slope = advrec.value_and_grad(divergence, x + rows_of_length(start, probe))
+    _, slope = advrec.value_and_grad(divergence, x + rows_of_length(d, probe))
     return rows_of_length(slope, eps)
     # END SOLUTION
 
@@ -360,20 +380,7 @@ def smoothing_move(divergence, x, start, *, eps, probe):
 smoothing_move = exercise("11.3").check(smoothing_move)
 
 # %% [markdown]
-# Does the step find more than noise does? We ask all training triples of a thousand ratings, from the start model.
-
-
-# %% tags=["pytorch"]
-def margins(x, users, films, others):
-    """The margins of these triples, from one table of all vectors, the users first."""
-    return (x[users] * (x[films + n_users] - x[others + n_users])).sum(dim=1)
-
-
-# %% tags=["tensorflow"]
-def margins(x, users, films, others):
-    """The margins of these triples, from one table of all vectors, the users first."""
-    difference = tf.gather(x, films + n_users) - tf.gather(x, others + n_users)
-    return tf.reduce_sum(tf.gather(x, users) * difference, axis=1)
+# Does the step find more than noise does? We ask one triple for each of a thousand ratings, at the start model.
 
 
 # %%
@@ -390,48 +397,48 @@ def divergence(y):
 
 direction = advrec.random_delta(x, eps=1.0, norm="l2", generator=advrec.generator(SEED))
 found = smoothing_move(divergence, x, direction, eps=0.5, probe=0.1)
-change = {"random move": divergence(x + 0.5 * direction), "one step": divergence(x + found), "no move": divergence(x)}
 slope_at_x = np.abs(advrec.numpy(advrec.value_and_grad(divergence, x)[1])).max()
-
-# %%
-claim("at x the divergence and its slope are 0", float(change["no move"]) < 1e-6 and slope_at_x < 1e-6)
 claim(
-    "one step changes the beliefs more than twice as much as a random move of the same length",
-    bool(change["one step"] > 2 * change["random move"]),
+    "at x the slope is 0, and one step from aside changes the beliefs more than twice as much as a random move as long",
+    bool(slope_at_x < 1e-6 and divergence(x + found) > 2 * divergence(x + 0.5 * direction)),
 )
 
 # %% [markdown]
-# `advrec.fit_defended` trains with both smooth losses, and with most of what follows; the step is yours. A batch costs
-# three gradients: clean, one to find the move, one at the moved vectors.
-
-# %%
-run("VAT", advrec.fit_defended, price=3, defence="vat", eps=0.5, adv_weight=1.0)
-run("TRADES", advrec.fit_defended, price=3, defence="trades", eps=0.5, adv_weight=1.0)
+# `advrec.fit_defended` trains with the same loss and the same step, for VAT and for TRADES. A batch costs three
+# gradients: clean, one to find the move, one at the moved vectors. So they get 11 passes. That is a handicap: going on
+# with a fresh optimiser disturbs a model for some passes (lesson 10), and "BPR, few passes" shows how much of a loss is
+# only that.
 
 # %% tags=["nbval-ignore-output"]
-show("BPR+", *PENALTIES, "VAT", "TRADES")
+run("VAT", advrec.fit_defended, price=3, defence="vat", eps=0.5, adv_weight=1.0)
+run("TRADES", advrec.fit_defended, price=3, defence="trades", eps=0.5, adv_weight=1.0)
+run("BPR, few passes", advrec.fit_bpr, price=3)
+show("BPR+", *PENALTIES, "BPR, few passes", "VAT", "TRADES")
 
 # %%
-claim("VAT, worst", runs["VAT"]["worst"])
-claim("VAT loses more than 5 % clean", bool(runs["VAT"]["clean"] < 0.95 * plus["clean"]))
+smooth = ("VAT", "TRADES")
 claim(
-    "TRADES and VAT differ by less than 0.025, clean and worst",
-    all(abs(runs["VAT"][what] - runs["TRADES"][what]) < 0.025 for what in ("clean", "worst")),
+    "both smooth losses keep more than BPR with as few passes, and have less clean",
+    bool(
+        of("worst", *smooth).min() > runs["BPR, few passes"]["worst"]
+        and of("clean", *smooth).max() < runs["BPR, few passes"]["clean"]
+    ),
 )
 claim(
     "penalty x 2 has more clean than both, and they gain less than 0.01 on it under attack",
     bool(
-        of("clean", "VAT", "TRADES").max() < runs["penalty x 2"]["clean"]
-        and of("worst", "VAT", "TRADES").max() < runs["penalty x 2"]["worst"] + 0.01
+        of("clean", *smooth).max() < runs["penalty x 2"]["clean"]
+        and of("worst", *smooth).max() < runs["penalty x 2"]["worst"] + 0.01
     ),
 )
 
 # %% [markdown]
-# *Takeaway:* a smooth loss pays for its calm with clean lists. At three gradients a batch it does no more than a
-# heavier penalty does for one. Why? The smooth term is satisfied by a model that believes little: with short vectors
-# all beliefs are near a half and stay there. TRADES and VAT come out alike here, although one holds the beliefs fixed.
-# In their papers they are used where no penalty can stand in for them: VAT's strength is unlabelled data, and a rating
-# matrix has labels everywhere.
+# *Takeaway:* a smooth loss pays for its calm with clean lists: some of what it loses is the few passes, the rest is
+# its own. At three gradients a batch it does no more than a heavier penalty does for one. And look at the columns: it
+# helps at the edge, and under the ratings move it keeps less than BPR+. Why? A guess: the smooth term is content with a
+# model that believes little, as one with short vectors does; see the column of lengths. In their papers these losses
+# are used where no penalty can stand in for them: VAT's strength is unlabelled data, and a rating matrix has labels
+# everywhere.
 #
 # ## A loss that lets go
 #
@@ -443,72 +450,54 @@ claim(
 #
 # $$\ell_q(m) = \frac{1 - \sigma(m)^q}{q}, \qquad \ell_q'(m) = \sigma(m)^q \, \big( \sigma(m) - 1 \big),$$
 #
-# at most $1/q$ whatever the pair. For $q \to 0$ it is the BPR loss. Nothing is attacked in training, a batch costs one
-# gradient.
-
-# %%
-wrong, unsure, right = (advrec.tensor([m]) for m in (-5.0, 0.0, 5.0))
-
-
-def pull(loss, margin):
-    """How hard a pair with this margin pulls."""
-    return float(np.abs(advrec.numpy(advrec.value_and_grad(loss, margin)[1]))[0])
-
-
-def bounded(m):
-    """The robust loss with q = 1/2."""
-    return advrec.robust_loss(m, exponent=0.5)
-
-
-pulls = {name: [pull(loss, m) for m in (wrong, unsure, right)] for name, loss in (("robust", bounded),)}
-pulls["BPR"] = [pull(lambda m: advrec.bpr_loss(m, 0 * m), m) for m in (wrong, unsure, right)]
-
-run("robust loss", advrec.fit_defended, price=1, defence="robust", exponent=0.5)
+# at most $1/q$ whatever the pair. For $q \to 0$ it is the BPR loss. Put in $m = -5$ and $m = 0$ with $q = 1/2$: the
+# hopeless pair hardly pulls, the unsure one does. Nothing is attacked in training, a batch costs one gradient.
 
 # %% tags=["nbval-ignore-output"]
-show("BPR+", *PENALTIES, "robust loss")
+half = TUNED["regularisation"] / 2
+run("robust loss", advrec.fit_defended, price=1, defence="robust", exponent=0.5)
+run("robust, half penalty", advrec.fit_defended, price=1, defence="robust", exponent=0.5, regularisation=half)
+show("BPR+", *PENALTIES, "robust loss", "robust, half penalty")
 
 # %%
 robust = runs["robust loss"]
 claim(
-    "BPR: the hopeless pair pulls most; robust loss: the unsure one",
-    bool(pulls["BPR"][0] == max(pulls["BPR"]) and pulls["robust"][1] == max(pulls["robust"])),
-)
-claim(
     "the robust loss, q = 0.5, keeps more than BPR+ and loses less than 3 % clean",
     bool(robust["worst"] > plus["worst"] and robust["clean"] > 0.97 * plus["clean"]),
 )
+claim("it keeps more than every penalty", robust["worst"] > of("worst", *PENALTIES).max())
 claim(
-    "it is within 0.02 of penalty x 1.5, clean and worst",
-    bool(
-        abs(robust["clean"] - runs["penalty x 1.5"]["clean"]) < 0.02
-        and abs(robust["worst"] - runs["penalty x 1.5"]["worst"]) < 0.02
-    ),
+    "with half the penalty less than half of its gain over BPR+ is left",
+    runs["robust, half penalty"]["worst"] - plus["worst"] < (robust["worst"] - plus["worst"]) / 2,
 )
 
 # %% [markdown]
-# *Takeaway:* robust against wrong labels is not the same word as robust against moves, and still it helps: a model that
-# does not chase hopeless pairs has less for an attack to undo. But it lands close to the penalty curve. Two different
-# cures against overfitting do much the same good; neither knows about attacks.
+# *Takeaway:* robust against wrong labels is not the same word as robust against moves, and still it helps, for one
+# gradient a step and without an attack. But its slopes are smaller, so the same penalty weighs more beside them; with
+# half the penalty little or nothing of the gain is left. It is a defence *together* with the penalty, and together they
+# give a little more than any penalty alone.
 #
 # ## How cheap can the attack inside be?
 #
-# **Question.** APR pays two gradients per batch, and PGD inside would pay many more. Two papers made the attack nearly
-# free, for pictures. Do their tricks work on vectors?
-#
-# **Fast** (Wong, Rice and Kolter, 2020): start at a random place in the ball, take *one* step, train on the result and
-# *only* there. Two gradients; there is no clean term.
-#
-# **Free** (Shafahi et al., 2019): the gradient at the attacked place, taken once, serves twice. The model steps down
-# with it, the move steps up with it:
+# **Question.** APR pays two gradients per batch, and PGD inside would pay many more. Can one have the attack for
+# nothing? **Free** adversarial training (Shafahi et al., 2019, for pictures) takes the gradient at the attacked place
+# once and uses it twice. The model steps down with it, the move steps up with it:
 #
 # $$\theta \leftarrow \theta - \eta \, g, \qquad
 # \delta_r \leftarrow \operatorname{project}\Big(\delta_r + \varepsilon \frac{g_r}{||g_r||_2}\Big), \qquad
 # g = \nabla L(\theta + \delta) .$$
 #
-# The move is **never begun anew**; it grows from batch to batch. One gradient per step. With pictures a batch comes
-# back only in the next epoch, so the paper *replays* each batch several times, to let its move grow. Here is a version
-# of the loop as one meets it.
+# *Project* is PGD's (lesson 09): a row longer than $\varepsilon$ is shortened to $\varepsilon$, a shorter one stays
+# (`advrec.project`). The move is **never begun anew**; it grows from batch to batch. One gradient per step. With
+# pictures a batch comes back only in the next epoch, so the paper *replays* each batch several times, to let its move
+# grow. (*Fast* training, Wong et al., 2020, saves in another way: one step from a random start, and no clean loss. It
+# is `defence="fast"`; try it.)
+#
+# ### Exercise 11.4 · bug hunt: free of any attack · 10 min · **
+#
+# Below is a version of the loop as one meets it. It runs, and its loss falls. Ask what lesson 10 asked: which *other*
+# training gives exactly the same vectors? Find out why. Then look at how long the move may get once it lives on, and
+# write the pass without the two faults.
 
 
 # %%
@@ -520,13 +509,6 @@ def copied_free_pass(losses, x, delta, *, eps, rate):
         x = x - rate * gradient
         delta = delta + rows_of_length(gradient, eps)
     return x, delta
-
-
-# %% [markdown]
-# ### Exercise 11.4 · bug hunt: free of any attack · 10 min · **
-#
-# The loop runs, and its loss falls. Ask what lesson 10 asked: which *other* training gives exactly the same vectors?
-# Find out why. Then look at how long the move may get once it lives on, and write the pass without the two faults.
 
 
 # %% tags=["exercise"]
@@ -550,22 +532,16 @@ free_pass = exercise("11.4").check(free_pass)
 
 
 # %%
-def on_table(loss_fn):
-    """A loss of both tables as a function of one, the users first."""
-    return lambda y: loss_fn((y[:n_users], y[n_users:]))
+def whole(y):
+    """The BPR loss of all training ratings, a function of one table, the users first."""
+    return known_loss((y[:n_users], y[n_users:]))
 
 
-def ordinary_pass(losses, y, delta, *, eps, rate):
-    """The same steps without any move."""
-    for loss_fn in losses:
-        y = y - rate * advrec.value_and_grad(loss_fn, y)[1]
-    return y, delta
-
-
-whole = on_table(known_loss)
-five = [whole] * 5
-ends = {f.__name__: f(five, x, 0 * x, eps=0.5, rate=100.0) for f in (copied_free_pass, ordinary_pass, free_pass)}
-apart = {name: np.abs(advrec.numpy(ends[name][0] - ends["ordinary_pass"][0])).max() for name in ends}
+ends = {f.__name__: f([whole] * 5, x, 0 * x, eps=0.5, rate=100.0) for f in (copied_free_pass, free_pass)}
+ordinary = x
+for _ in range(5):
+    ordinary = ordinary - 100.0 * advrec.value_and_grad(whole, ordinary)[1]
+apart = {name: np.abs(advrec.numpy(end[0] - ordinary)).max() for name, end in ends.items()}
 longest = np.linalg.norm(advrec.numpy(ends["free_pass"][1]), axis=1).max()
 claim(
     "the copied loop is ordinary training; the repaired one is not, and its move stays in the ball",
@@ -573,312 +549,234 @@ claim(
 )
 
 # %% [markdown]
-# **Question.** Do vectors need the replays of the paper? How soon does a vector come back?
-
-# %%
-in_batch = np.random.default_rng(SEED).choice(len(split.train.users), TUNED["batch_size"], replace=False)
-share_of_users = len(np.unique(split.train.users[in_batch])) / n_users
-claim("share of all users that one batch touches", share_of_users)
-
-run("fast, eps 0.5", advrec.fit_defended, price=2, defence="fast", eps=0.5)
-run("free, eps 1.5", advrec.fit_defended, price=1, defence="free", eps=1.5, replays=1)
-run("free, 4 replays", advrec.fit_defended, price=4, defence="free", eps=1.5, replays=4)
-run("4 replays, no move", advrec.fit_defended, price=4, defence="free", eps=0.0, replays=4)
+# **Question.** Do vectors need the replays of the paper? How soon does a vector come back? And how long may the move
+# be? APR collapses beyond 0.5, as lesson 10 found and the next section shows again; a move that lives on is made by
+# many batches and may be borne longer. So there are two strengths, APR's 0.5, and 1.5, which we chose after looking at
+# test films. For the replays: four of them with no move at all (`eps=0`), and BPR with as few passes.
 
 # %% tags=["nbval-ignore-output"]
-show("BPR+", *PENALTIES, "APR", "fast, eps 0.5", "free, eps 1.5", "free, 4 replays", "4 replays, no move")
+in_batch = np.random.default_rng(SEED).choice(len(split.train.users), TUNED["batch_size"], replace=False)
+seen = [len(np.unique(ids[in_batch])) / n for ids, n in ((split.train.users, n_users), (split.train.items, n_films))]
+for eps in (0.5, 1.5):
+    run(f"free, eps {eps}", advrec.fit_defended, price=1, defence="free", eps=eps, replays=1)
+run("4 replays, no move", advrec.fit_defended, price=4, defence="free", eps=0.0, replays=4)
+run("BPR, 8 passes", advrec.fit_bpr, price=4)
+FREE = ["free, eps 0.5", "free, eps 1.5"]
+show("BPR+", *PENALTIES, "APR", *FREE, "4 replays, no move", "BPR, 8 passes")
 
 # %%
-free = runs["free, eps 1.5"]
-claim("free, eps = 1.5, clean", free["clean"])
+free, rivals = runs["free, eps 1.5"], ("APR", "free, eps 0.5", *PENALTIES)
+claim(
+    "a batch touches more than half of all users and more than a third of all films",
+    seen[0] > 1 / 2 and seen[1] > 1 / 3,
+)
 claim("free, eps = 1.5, worst", free["worst"])
 claim(
-    "under the ratings move free, eps = 1.5, keeps more than APR, fast and every penalty",
-    bool(free["ratings"] > of("ratings", "APR", "fast, eps 0.5", *PENALTIES).max()),
-)
-claim("and under the edge move too", bool(free["edge"] > of("edge", "APR", "fast, eps 0.5", *PENALTIES).max()))
-claim(
-    "the borrowed move takes more from it than both of its own", free["borrowed"] < min(free["ratings"], free["edge"])
+    "under the ratings and the edge move free, eps = 1.5, keeps more than APR, eps 0.5 and every penalty",
+    all(free[aim] > of(aim, *rivals).max() for aim in ("ratings", "edge")),
 )
 claim(
-    "worst of the three: free keeps more than BPR+, is within 0.02 of APR, and loses less than 3 % clean",
+    "worst of the three: eps = 0.5 keeps more than BPR+; 1.5 is within 0.02 of APR and loses less than 3 % clean",
     bool(
-        free["worst"] > plus["worst"]
+        of("worst", *FREE).min() > plus["worst"]
         and abs(free["worst"] - runs["APR"]["worst"]) < 0.02
         and free["clean"] > 0.97 * plus["clean"]
     ),
 )
-claim("fast loses more than 3 % clean", bool(runs["fast, eps 0.5"]["clean"] < 0.97 * plus["clean"]))
 claim(
-    "four replays lose more than 8 % clean, with the move and without",
-    bool(of("clean", "free, 4 replays", "4 replays, no move").max() < 0.92 * plus["clean"]),
+    "four replays of each batch, without a move, have less clean and keep less than BPR with as few passes",
+    all(runs["4 replays, no move"][what] < runs["BPR, 8 passes"][what] for what in ("clean", "worst")),
 )
 
 # %% [markdown]
-# Look at the columns one by one. Judged by the ratings move, free training is far ahead of everything; judged by the
-# edge of its own lists, still ahead. Then comes a move that was made for *another* model, and most of the lead is gone.
+# Look at the columns one by one. Judged by the ratings move, free training with the longer move is far ahead; judged by
+# the edge of its own lists, still ahead. Then comes a move that was made for *another* model, and takes more than
+# either. (With APR's $\varepsilon$ the free move gives about what a penalty gives, so the lead lives on the longer one.
+# It makes longer vectors, too; the judge, who moves each by a share, makes up for that.)
 #
 # **Question.** Is its gradient hidden (lesson 09)? That is a question about the loss, so ask the loss: which of the two
-# moves raises the loss of its own edge more?
-
-# %%
-winner = free["model"]
-edge = on_the_edge(winner)
-candidates = {"none": [0 * move for move in borrowed], "its own": relative_moves(winner, edge), "borrowed": borrowed}
-edge_loss = {name: float(edge(tuple(map(advrec.tensor, after(winner, move))))) for name, move in candidates.items()}
+# moves raises the loss of its own edge more? BPR+ is the control.
 
 # %% tags=["nbval-ignore-output"]
-left = {"none": free["clean"], "its own": free["edge"], "borrowed": free["borrowed"]}
-plots.table([{"move": name, "loss at its edge": edge_loss[name], "NDCG@20 left": left[name]} for name in left])
+hidden = []
+for name in ("BPR+", "free, eps 1.5"):
+    model = runs[name]["model"]
+    edge = on_the_edge(model)
+    for aim, move in {"edge": runs[name]["edge move"], "borrowed": borrowed}.items():
+        loss = float(edge(tuple(map(advrec.tensor, after(model, move)))))
+        hidden.append({"defence": name, "move": aim, "loss at its edge": loss, "NDCG@20 left": runs[name][aim]})
+plots.table(hidden)
 
 # %%
 claim(
-    "the borrowed move takes more NDCG@20 and raises the loss less than its own",
-    edge_loss["borrowed"] < edge_loss["its own"],
+    "the borrowed move raises the loss less than their own does, and takes more NDCG@20 from free, eps = 1.5",
+    all(other["loss at its edge"] < own["loss at its edge"] for own, other in zip(hidden[::2], hidden[1::2]))
+    and free["borrowed"] < min(free["ratings"], free["edge"]),
 )
 
 # %% [markdown]
-# Nothing is hidden: its own gradient climbs higher on the loss. But the loss is the attacker's, the list is yours, and
-# this model is better at keeping its losses than its lists. A defence that is trained against a loss is ahead of every
-# judge who only raises that kind of loss; it takes a judge who doesn't to see how much of the lead is real.
+# *Takeaway:* nothing is hidden: each model's own gradient climbs higher on the loss. But the loss is the attacker's,
+# the list is yours, and here the two part: the move that raises the loss less takes more from the list. A judge who
+# only climbs the loss misses it (VAT's columns look like that too); one who brings a move from elsewhere shows how much
+# of a lead is real. What is left is no small thing: the level of APR, for one gradient a step.
 #
-# What is left is no small thing: the level of APR, from steps that cost one gradient. And why is free training so good
-# under the ratings move? A guess: APR's attack sees *one* batch, in which a vector stands in a few pairs, and pushes
-# against exactly these (lesson 10). A move that lives on is the sum of what many batches said. With a rate of 0 your
-# `free_pass` learns nothing and only lets the move live, so the guess can be tested.
-
-
-# %%
-def on_batch(part):
-    """The BPR loss of these training ratings as a function of one table."""
-    users, films = (advrec.tensor(ids[part]) for ids in (split.train.users, split.train.items))
-    others = advrec.draw_negatives(users, advrec.tensor(split.train.table()), generator=advrec.generator(SEED))
-    return lambda y: advrec.bpr_loss(margins(y, users, films, others), advrec.tensor(np.zeros(len(part))))
-
-
-order = np.random.default_rng(SEED).permutation(len(split.train.users))
-batches = [on_batch(part) for part in np.array_split(order, max(2, len(order) // TUNED["batch_size"]))[:5]]
-once = rows_of_length(advrec.value_and_grad(batches[-1], x)[1], 0.5)
-_, lived = free_pass(batches, x, 0 * x, eps=0.5, rate=0.0)
-losses = {
-    name: (float(batches[-1](x + move)), float(whole(x + move)))
-    for name, move in (("no move", 0 * x), ("from this batch", once), ("lived through five", lived))
-}
-
-# %% tags=["nbval-ignore-output"]
-plots.table([{"move": name, "loss of this batch": own, "of all": every} for name, (own, every) in losses.items()])
-
-# %%
-claim(
-    "the move from one batch raises that batch's loss more, the move that lived on raises the loss of all ratings more",
-    losses["from this batch"][0] > losses["lived through five"][0]
-    and losses["lived through five"][1] > losses["from this batch"][1],
-)
-
-# %% [markdown]
-# *Takeaway:* on vectors a move can live without replays: a user's vector is in most batches, so its move grows by
-# itself. It is a milder attack on the batch and a stronger one on all ratings, which is the attack that the model then
-# withstands best. The replays, made for pictures that come back once an epoch, do harm here, and the run without any
-# move shows that it is the replaying as such. Fast training gives up the clean term and pays with clean lists.
+# And the replays? A batch touches most users and a good part of the films, so on vectors the move grows without them.
+# They belong to pictures, which come back once an epoch; here they cost clean lists even where nothing is moved.
 #
-# ## Strength over time, over tables, over vectors
+# ## Strength over time and over vectors
 #
-# **Question.** APR has one number $\varepsilon$ for all epochs, both tables and all vectors. What if it may vary?
+# **Question.** APR has one number $\varepsilon$ for all epochs and all vectors. What if it may vary?
 #
 # - **Over time** (intensity control). From weak to strong is a *curriculum* (Cai et al., 2018, did it with the number
-#   of PGD steps): $\varepsilon$ rises to 1 over the epochs. Controls: 1 from the first epoch, and falling from 1.
-# - **Over layers.** A factorisation has two: attack the users' table only, or the films'.
-# - **Over vectors** (gradient scaling). FGM gives each vector's gradient the same length. Scale all gradients of a
-#   table by *one* factor instead, and frequent vectors with steep slopes move far, others hardly.
+#   of PGD steps): $\varepsilon$ rises to 1 over the epochs. Its mean is about that of APR, 0.5, which is one control;
+#   the others are 1 from the first epoch, and falling from 1.
+# - **Over vectors** (gradient scaling). FGM gives each vector's move the length $\varepsilon$. Give a table's gradient
+#   *one* factor instead, such that the root mean square of the lengths is $\varepsilon$: vectors with steep slopes
+#   move far, others hardly.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 passes = max(1, round(SIZES["budget"] / 2))
 variants = {
     "eps 1 throughout": {"eps": 1.0},
     "eps rising to 1": {"eps": lambda epoch: epoch / passes},
     "eps falling from 1": {"eps": lambda epoch: 1 - (epoch - 1) / passes},
-    "users only": {"eps": 0.5, "tables": ("users",)},
-    "films only": {"eps": 0.5, "tables": ("items",)},
     "one scale per table": {"eps": 0.5, "direction": "raw"},
 }
 for name, settings in variants.items():
     run(name, advrec.fit_adversarial, price=2, **settings)
-
-# %% tags=["nbval-ignore-output"]
-show("BPR+", "APR", *PENALTIES, *variants)
+show("BPR+", *PENALTIES, "APR", *variants)
 
 # %%
-rising = runs["eps rising to 1"]
+rising, falling = runs["eps rising to 1"], runs["eps falling from 1"]
 claim("rising to 1, worst", rising["worst"])
-claim("one scale per table, worst", runs["one scale per table"]["worst"])
 claim(
-    "rising to 1 and one scale per table keep more than penalty x 2",
-    bool(of("worst", "eps rising to 1", "one scale per table").min() > runs["penalty x 2"]["worst"]),
+    "rising to 1, one scale per table and free, eps = 1.5, keep more than every penalty",
+    bool(of("worst", "eps rising to 1", "one scale per table", FREE[1]).min() > of("worst", *PENALTIES).max()),
 )
-claim(
-    "1 throughout collapses: it loses more than a third clean",
-    bool(runs["eps 1 throughout"]["clean"] < plus["clean"] * 2 / 3),
-)
+claim("1 throughout loses more than a third clean", runs["eps 1 throughout"]["clean"] < plus["clean"] * 2 / 3)
 claim(
     "falling from 1 keeps less than rising, and has less clean",
-    bool(
-        runs["eps falling from 1"]["worst"] < rising["worst"] and runs["eps falling from 1"]["clean"] < rising["clean"]
-    ),
-)
-claim(
-    "attacking one table only keeps less than penalty x 1.5, and less than attacking both",
-    bool(of("worst", "users only", "films only").max() < of("worst", "penalty x 1.5", "APR").min()),
+    all(falling[what] < rising[what] for what in ("clean", "worst")),
 )
 
 # %% [markdown]
 # *Takeaway:* the order matters. The same strength that destroys a model at once is borne when it comes slowly, and the
-# model that met it keeps more. The other way round it is destroyed first and forgets later. A defence of one table
-# is no defence: look for its two rows beside BPR+. At nearly every seed that we tried both kept less than no defence at
-# all; because one seed differed the claim names only what held at all of them. And lengths matter: a small move for a
-# vector with a flat slope is enough. All these cost the same as APR, so try them before you pay for more gradients.
+# model that met it keeps more. The other way round it is destroyed first and forgets later. One scale per table costs
+# some clean lists, as a heavy penalty does; but no penalty, however heavy, buys as much for it. (`tables=("users",)`
+# attacks one table only. Try it, and judge it by moves of both.)
 #
-# ## Several models
-#
-# **Question.** *Ensemble adversarial training* (Tramèr et al., 2018) borrows the moves from other, finished models in
-# turn with one's own, against attackers who bring a perturbation from *their* model. What does it give here?
-#
-# Lesson 09 found that a move made on another model means nothing in our coordinates, unless it is *turned* onto them.
-# So there are two ensembles: with moves as they come, and turned. The judge's attack is white-box as before; and there
-# is an attack by transfer: from a third model that nobody has seen, turned onto the victim.
-
-
-# %%
-def turn(own, victim):
-    """The orthogonal matrix that brings own film vectors closest to the victim's (lesson 09)."""
-    left, _, right = np.linalg.svd(tables_of(own)[1].T @ tables_of(victim)[1])
-    return (left @ right).astype(np.float32)
-
-
-def turned(model, victim):
-    """The same model in the victim's coordinates."""
-    p, q = (advrec.tensor(table @ turn(model, victim)) for table in tables_of(model))
-    return SimpleNamespace(user_vectors=p, item_vectors=q)
-
-
-second, third = bpr(SEED + 100), bpr(SEED + 200)
-for name, other in (("ensemble, as they come", second), ("ensemble, turned", turned(second, start))):
-    run(name, advrec.fit_defended, price=2.5, defence="ensemble", eps=0.5, others=[other])
-
-lent = relative_moves(third, known_loss)
-VICTIMS = ["BPR+", "ensemble, as they come", "ensemble, turned", "APR", "free, eps 1.5"]
-for name in VICTIMS:
-    victim = runs[name]["model"]
-    runs[name]["as it comes"] = ndcg_after(victim, lent)
-    runs[name]["by transfer"] = ndcg_after(victim, [move @ turn(third, victim) for move in lent])
-
-# %% tags=["nbval-ignore-output"]
-keys = ("clean", "worst", "as it comes", "by transfer", "ratings")
-plots.table([{"victim": name} | {key: runs[name][key] for key in keys} for name in VICTIMS])
-
-# %%
-both = VICTIMS[1:3]
-claim(
-    "as it comes the lent move takes less than 5 % from anybody",
-    bool(np.all(of("as it comes", *VICTIMS) > 0.95 * of("clean", *VICTIMS))),
-)
-claim(
-    "turned, it takes more than 10 % from everybody",
-    bool(np.all(of("by transfer", *VICTIMS) < 0.9 * of("clean", *VICTIMS))),
-)
-claim(
-    "under transfer APR and free keep more than both ensembles",
-    bool(of("by transfer", *VICTIMS[3:]).min() > of("by transfer", *both).max()),
-)
-claim("worst of the three: APR keeps more than both ensembles", runs["APR"]["worst"] > of("worst", *both).max())
-
-# %% [markdown]
-# *Takeaway:* here the ensemble gives nothing that one model does not give for less, not even against transfer, which it
-# is made for. Half of its steps train against a move that is not the worst one for *this* model, and in its own
-# coordinates that is close to noise. The method was made for pictures, where all models share the input and one move
-# fools many. Vectors of a table are nobody's input.
+# What about moves made by *several models*? *Ensemble adversarial training* (Tramèr et al., 2018) borrows them from
+# other, finished models, for pictures, where all models share the input and one move fools many. Vectors of a table are
+# nobody's input: on another model's vectors a move means nothing unless it is turned onto them (lesson 09).
+# `advrec.fit_defended(defence="ensemble", others=[...])` is there if you want to see what it does.
 #
 # ## The front
 #
 # **Question.** Which of all these would you choose?
 #
-# A point is on the **Pareto front** if no other is at least as good in both respects.
+# Each run is a point: clean quality, and quality under attack. A point is *beaten* if another is at least as good in
+# both and better in one. The points that nobody beats are the **Pareto front**: from there you only get more of the one
+# for less of the other.
+#
+# ### Exercise 11.5 · who is on the front? · 10 min · **
+#
+# Write it. Two equal points do not beat each other.
+
+
+# %% tags=["exercise"]
+def front(points):
+    """Which points nobody beats.
+
+    points: list of pairs (clean, attacked), more is better in both.
+    Returns a list of True and False, one for each point: True on the front.
+    """
+
+    # BEGIN SOLUTION
+    def beats(a, b):
+        return a[0] >= b[0] and a[1] >= b[1] and a != b
+
+    return [not any(beats(a, b) for a in points) for b in points]
+    # END SOLUTION
+
+
+front = exercise("11.5").check(front)
 
 # %% tags=["nbval-ignore-output"]
+on_front = {}
+for judged in ("ratings", "worst"):
+    marks = front(list(zip(of("clean", *runs), of(judged, *runs))))
+    on_front[judged] = [name for name, mark in zip(runs, marks) if mark]
+order = sorted(runs, key=lambda name: -runs[name]["worst"])
+marked = {
+    f"front, {judged}": lambda name, names=names: "yes" if name in names else "" for judged, names in on_front.items()
+}
 plots.table(
     [
-        {"defence": name, "seconds": row["passes"] * row["s per pass"], "clean": row["clean"], "worst": row["worst"]}
-        for name, row in sorted(runs.items(), key=lambda pair: -pair[1]["worst"])
+        {"defence": name, **{key: runs[name][key] for key in ("clean", "ratings", "worst", "seconds")}}
+        | {title: mark(name) for title, mark in marked.items()}
+        for name in order
     ]
 )
 
 
-# %%
-def front_of(judged):
-    """The names of the runs on the front of clean and this column."""
-    points = {name: (row["clean"], row[judged]) for name, row in runs.items()}
-    better = {a: [b for b in points if b != a and np.all(np.array(points[b]) >= points[a])] for a in points}
-    return {name for name in points if not better[name]}
-
-
-# %%
-curve = ["BPR+", *PENALTIES]
-others = [n for n, row in runs.items() if n not in (*curve, "free, eps 1.5", "noise", "APR")]
-others = sorted((n for n in others if runs[n]["clean"] > 0.85 * plus["clean"]), key=lambda n: runs[n]["clean"])
-
-
-def draw(axis, judged):
-    """Clean against attacked quality of all runs that kept most of the clean one."""
-    plots.line(axis, of("clean", *curve), of(judged, *curve), "clean", "penalty x 1, 1.5, 2")
-    plots.line(axis, of("clean", "free, eps 1.5"), of(judged, "free, eps 1.5"), "defended", "free", linestyle="")
-    plots.line(axis, of("clean", "APR"), of(judged, "APR"), "attacked", "APR", linestyle="")
-    plots.line(axis, of("clean", "noise"), of(judged, "noise"), "random", "noise", linestyle="")
-    plots.line(axis, of("clean", *others), of(judged, *others), "extra", "others", linestyle="", alpha=0.7)
-
-
 # %% tags=["nbval-ignore-output"]
-fig, axes = plots.figure("Under moves made for it, free training is far ahead", columns=2, sharey=True)
-for axis, (judged, title) in zip(axes, {"ratings": "PGD on the ratings", "edge": "PGD on its own edge"}.items()):
+def draw(axis, judged):
+    """Clean against attacked quality of all runs that kept most of the clean one, and the front."""
+    curve, apart = ["BPR+", *PENALTIES], ["noise", "APR", "free, eps 1.5"]
+    rest = [name for name in runs if name not in (*curve, *apart) and runs[name]["clean"] > 0.85 * plus["clean"]]
+    best = sorted(on_front[judged], key=lambda name: runs[name]["clean"])
+    axis.step(of("clean", *best), of(judged, *best), where="pre", color="black", linewidth=0.8, label="front")
+    plots.line(axis, of("clean", *curve), of(judged, *curve), "clean", "penalty x 1 to 3")
+    for name, role in zip(apart, ("random", "attacked", "defended")):
+        plots.line(axis, of("clean", name), of(judged, name), role, name, linestyle="", markersize=8)
+    plots.line(axis, of("clean", *rest), of(judged, *rest), "extra", "others", linestyle="", alpha=0.7)
+    for name in set(best) & set(rest):
+        point = runs[name]["clean"], runs[name][judged]
+        axis.annotate(name, point, (-2, 5), textcoords="offset points", rotation=25, fontsize=8)
+
+
+fig, axes = plots.figure("The harder judge takes away part of the lead of free training", columns=2, sharey=True)
+for axis, (judged, title) in zip(axes, {"ratings": "PGD on the ratings", "worst": "Worst of three moves"}.items()):
     draw(axis, judged)
     plots.label(axis, x="NDCG@20, clean", y="", title=title)
+axes[0].set_ylim(0, 0.42)
 axes[0].set_ylabel("NDCG@20 left, share 0.2")
-legend = axes[1].legend(fontsize=8)
-
-# %% tags=["nbval-ignore-output"]
-fig, axis = plots.figure("Judged by the worst of three moves, the leads are small", size=(9, 5))
-draw(axis, "worst")
-for k, name in enumerate(others):
-    place, side = ((-6, 4), "right") if k % 2 else ((6, -9), "left")
-    point = runs[name]["clean"], runs[name]["worst"]
-    axis.annotate(name, point, place, textcoords="offset points", ha=side, fontsize=8)
-axis.margins(x=0.12)
-plots.label(axis, x="NDCG@20, clean", y="NDCG@20 left, share 0.2, worst of three", legend=True)
+legend = axes[1].legend(fontsize=8, loc="lower left")
 
 # %%
-LOSERS = {"VAT", "TRADES", "4 replays, no move", "free, 4 replays", "users only", "films only", "eps 1 throughout"}
-claim("judged by the ratings alone, free training is on the front", "free, eps 1.5" in front_of("ratings"))
-claim("worst of three: none of seven is on the front", not front_of("worst") & LOSERS)
+near = [name for name in runs if runs[name]["clean"] > 0.97 * plus["clean"]]
+claim(
+    "free, eps = 1.5, is on the front of the ratings; its lead over BPR+ is smaller under the worst of three",
+    "free, eps 1.5" in on_front["ratings"] and free["worst"] - plus["worst"] < free["ratings"] - plus["ratings"],
+)
 claim(
     "worst of three, among those within 3 % of BPR+ clean: the best has less than 1.25 times the worst of BPR+",
-    bool(max(row["worst"] for row in runs.values() if row["clean"] > 0.97 * plus["clean"]) < 1.25 * plus["worst"]),
+    bool(of("worst", *near).max() < 1.25 * plus["worst"]),
 )
 
 # %% [markdown]
-# *Takeaway:* with one judge there is a clear winner. With three there is a crowd: a penalty that was set with the
-# attack in mind, the robust loss, free training and APR all do much the same for clean lists that are as good as
-# before, and a rising attack or one scale per table gives a little more for a little less. Now read the seconds. The
-# number of gradients is a fair price for the *idea*, not for your machine: free training takes as many gradients as
-# BPR+ and clearly more seconds, because on a model this small keeping a move for every vector is work too. Cheapest is
-# still the knob: it adds nothing to ordinary training at all.
+# *Takeaway:* runs that lost more than 15 % clean are left out of the picture. Judged by the ratings alone, free
+# training is far ahead; with three attacks the best of all give back only a small part of what the attack takes. Above
+# every penalty stand the robust loss, the longer free move, rising strength and one scale per table, and at nearly
+# every seed APR. Which of these is first differs from seed to seed. Read a front with care: a point gets on it, or
+# falls off, by a thousandth.
+#
+# And per second? The column of seconds is one measurement of your machine, and no claim is made of it: below a factor
+# of two it is the machine that you see. On a model this small much of a step is bookkeeping, so that a gradient more
+# costs less than the count says, and a move kept for every vector, as in free training, costs more. What the penalty
+# gives costs no work at all; the rest costs a few seconds here, and its share of gradients on a model that is large.
 #
 # ## A recommender that reads
 #
 # **Question.** Factorisation is the simplest model. Does adversarial training do the same for one that reads what a
 # user did, in order? And *which part* of it is protected?
 #
-# SASRec (Kang and McAuley, 2018) reads the vectors of the last films, one *place* each, and lets self-attention make a
-# state of them; the scores are that state times the film vectors. So there are two layers to attack: what is **read**,
-# the vectors at the places, and what is **compared**, the film vectors at the output. `advrec.fit_sequential(eps=...)`
+# SASRec (Kang and McAuley, 2018) reads the vectors of the last films, one *place* each. Self-attention mixes them, each
+# place with those before it, by weights that it computes from the vectors; what comes out at the last place is the
+# state, and the scores are that state times the film vectors. So there are two layers to attack: what is **read**, the
+# vectors at the places, and what is **compared**, the film vectors at the output. `advrec.fit_sequential(eps=...)`
 # attacks the places in training, each by length $\varepsilon$ along its own gradient, and adds that loss as APR does.
+# Our $\varepsilon$ of 0.5 is more than half of the median length of such a vector, so it is not small.
 #
 # Here order matters, so the test set is each user's latest fifth, at most 20 films.
 
@@ -901,7 +799,8 @@ def future_ndcg(scores):
 
 
 # %% [markdown]
-# The controls are the same: ordinary training for as many gradients, and noise of the same length at the places.
+# The controls are the same: ordinary training for as many gradients, and noise of the same length at the places, which
+# takes as few steps as the attack does.
 
 # %%
 READER = {"negatives": 128, "batch_size": 32}
@@ -919,7 +818,8 @@ for name, epochs, settings in (
 
 # %% [markdown]
 # The attack pushes down the 20 films of the model's own list, as a whole, and moves every vector of a layer by at most
-# 0.2 of its own length.
+# 0.2 of its own length. For what is read there is a borrowed move here too, made for the reader from which all three
+# went on.
 
 
 # %% tags=["pytorch"]
@@ -945,8 +845,8 @@ def reshape(t, shape):
 
 
 # %%
-def attacked_reader(model, layer, method="pgd"):
-    """NDCG@20 of the later films after an attack on what is "read", or on what is "compared"."""
+def attacked_reader(model, layer, kind="pgd", move=None):
+    """NDCG@20 of the later films after an attack on what is "read" or "compared", and the move (or use this one)."""
     places = advrec.numpy(model.embed(history))
     vectors = places.reshape(-1, places.shape[2]) if layer == "read" else advrec.numpy(model.item_vectors)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -961,74 +861,95 @@ def attacked_reader(model, layer, method="pgd"):
             return model.scores_from(reshape(x * back, places.shape), history)
         return model.scores_from(fixed, history, table=x * back)
 
-    if method == "random":
+    if kind == "random":
         move = advrec.random_delta(unit, eps=SHARE, norm="l2", generator=advrec.generator(SEED))
-    else:
+    elif move is None:
         steps = {"eps": SHARE, "step": SHARE / 2, "steps": 4, "norm": "l2"}
         move = advrec.pgd_delta(lambda x: list_loss(scores(x), lists), unit, **steps)
-    return future_ndcg(advrec.numpy(scores(unit + move)))
+    return future_ndcg(advrec.numpy(scores(unit + move))), move
 
 
-# %%
+# %% [markdown]
+# ### Exercise 11.6 · predict: which layer? · 5 min · *
+#
+# The film vectors are read at the places, and the same vectors are compared at the output. Adversarial training moves
+# the vectors at the places. Under attack, against SASRec+, it gains
+#
+# - **a**: about as much on what is compared as on what is read, since both are the same vectors;
+# - **b**: on what is read; on what is compared less than half as much, or nothing;
+# - **c**: more on what is compared, since the scores depend on it directly.
+
+# %% tags=["exercise"]
+# Your letter, in quotes: "a", "b" or "c".
+# BEGIN SOLUTION
+layer = "b"
+# END SOLUTION
+layer = exercise("11.6").check(layer)
+
+# %% tags=["nbval-ignore-output"]
+_, lent = attacked_reader(reader, "read")
 table = {}
 for name, model in readers.items():
     table[name] = {"clean": future_ndcg(advrec.numpy(model.score_all(history)))}
-    table[name] |= {layer: attacked_reader(model, layer) for layer in ("read", "compared")}
-table["SASRec+"]["random, read"] = attacked_reader(readers["SASRec+"], "read", "random")
-
-# %% tags=["nbval-ignore-output"]
-fig, axis = plots.figure("Training protects the layer that it attacks, and hardly another")
-for shift, (name, colour) in enumerate(
-    {"SASRec+": plots.CLEAN, "noise": plots.RANDOM, "adversarial": plots.DEFENDED}.items()
-):
-    heights = [table[name][key] for key in ("clean", "read", "compared")]
-    axis.bar(np.arange(3) + 0.25 * (shift - 1), heights, width=0.25, color=colour, label=name)
-axis.set_xticks(range(3), ["no attack", "PGD on what is read", "PGD on what is compared"])
-plots.label(axis, x="", y="NDCG@20 of the later films", legend=True)
+    table[name] |= {layer: attacked_reader(model, layer)[0] for layer in ("read", "compared")}
+    table[name]["read, borrowed"] = attacked_reader(model, "read", move=lent)[0]
+table["SASRec+"]["read, random"] = attacked_reader(readers["SASRec+"], "read", "random")[0]
+popular = future_ndcg(baselines.popularity_scores(past))
+fig, axis = plots.figure("Training protects the layer that it attacks", size=(8.5, 4.2))
+shown = {"clean": "no attack", "read, random": "random, read", "read": "PGD, read"}
+shown |= {"read, borrowed": "borrowed, read", "compared": "PGD, compared"}
+colours = {"SASRec+": plots.CLEAN, "noise": plots.RANDOM, "adversarial": plots.DEFENDED}
+for shift, (name, colour) in enumerate(colours.items()):
+    axis.bar(np.arange(5) + 0.25 * (shift - 1), [table[name].get(k, 0) for k in shown], 0.25, color=colour, label=name)
+axis.axhline(popular, color="black", linewidth=0.8, linestyle=":", label="popularity, no attack")
+axis.set_xticks(range(5), shown.values())
+axis.set_ylim(0, 0.24)
+axis.legend(title="training with", ncols=4, fontsize=8, loc="upper right")
+plots.label(axis, x="attack on the trained model, share 0.2", y="NDCG@20 of the later films")
 
 # %%
-read = {name: row["read"] for name, row in table.items()}
-compared = {name: row["compared"] for name, row in table.items()}
-claim("NDCG@20 of SASRec+, clean", table["SASRec+"]["clean"])
-claim("NDCG@20 of SASRec+, PGD on what is read", read["SASRec+"])
-claim("NDCG@20 of adversarial training, PGD on what is read", read["adversarial"])
+sas, noisy, hardened = table.values()
+claim("NDCG@20 of SASRec+, PGD on what is read", sas["read"])
+claim("NDCG@20 of adversarial training, PGD on what is read", hardened["read"])
 claim(
-    "PGD on what is read costs SASRec+ more than five times what noise costs",
+    "PGD on what is read costs SASRec+ more than five times what a random move costs",
+    bool(sas["clean"] - sas["read"] > 5 * abs(sas["clean"] - sas["read, random"])),
+)
+claim(
+    "on what is read, adversarial training keeps more than either control, by PGD at least 1.2 times as much",
     bool(
-        table["SASRec+"]["clean"] - read["SASRec+"]
-        > 5 * abs(table["SASRec+"]["clean"] - table["SASRec+"]["random, read"])
+        hardened["read"] > 1.2 * max(sas["read"], noisy["read"])
+        and hardened["read, borrowed"] > max(sas["read, borrowed"], noisy["read, borrowed"])
     ),
 )
 claim(
-    "on what is read, adversarial training keeps at least 1.2 times as much as either control",
-    bool(read["adversarial"] > 1.2 * max(read["SASRec+"], read["noise"])),
-)
-claim(
     "on what is compared it gains less than half of what it gains on what is read",
-    bool(compared["adversarial"] - compared["SASRec+"] < (read["adversarial"] - read["SASRec+"]) / 2),
+    bool(hardened["compared"] - sas["compared"] < (hardened["read"] - sas["read"]) / 2),
 )
-claim(
-    "clean, it has less than SASRec+, by less than a fifth",
-    0.8 < table["adversarial"]["clean"] / table["SASRec+"]["clean"] < 1,
-)
+claim("clean, it has less than SASRec+, by less than a fifth", 0.8 < hardened["clean"] / sas["clean"] < 1)
 
 # %% [markdown]
-# *Takeaway:* on the reader an attack at the input does far more harm than noise, and adversarial training keeps much
-# more of what it trained on, while noise of the same length helps little. It is not free: at an equal number of
-# gradients it took half the steps, and clean lists pay. And look at the other layer: there little is gained, or
-# nothing, depending on the seed. A model is not "robust"; a *layer* of it is. Choose the layer by asking what an
-# attacker can reach: somebody who edits a film's picture moves both.
+# *Takeaway:* on the reader an attack at the input does far more harm than a random move: it takes the model down to
+# about what popularity does without any attack. Adversarial training keeps much more of what it trained on, also under
+# the borrowed move, and noise of the same length helps less. It is not free: clean lists pay. At an equal number of
+# gradients noise and attack took half the steps of SASRec+, and at most seeds noise pays a part of the price too, so
+# not all of it is the attack's. And look at the other layer: there little or nothing is gained, and at most seeds
+# something is lost. A model is not "robust"; a *layer* of it is. Choose the layer by asking what an attacker can reach:
+# somebody who edits a film's picture moves both.
 #
 # ## What can go wrong
 #
 # - **A front is made of what you tried.** We gave each method one to three settings. A method off the front may come
 #   back with others; the claim is about these, at this price.
-# - **The judge could be better.** The second and the third move each took away a lead that the one before had shown.
-#   Expect the next to do so again: what an attack leaves is an upper bound of what is safe.
+# - **The judge could be better.** The third move took away part of a lead that the two before had shown. Expect the
+#   next to do so again: what an attack leaves is an upper bound of what is safe.
+# - **Several losses, one penalty.** APR and the smooth losses add a second loss, the robust loss makes slopes smaller,
+#   and `regularisation` stayed the same. Beside them the penalty is lighter or heavier than it was (lesson 10).
 # - **A share of the length is an assumption** too: it says that a long vector is as easy to move, relative to itself,
 #   as a short one.
-# - **The settings were looked at with test films**, on the seeds of the bands. The differences that we claim are larger
-#   than what that can buy, small ones are not claimed.
+# - **The settings were chosen while looking at test films**, of three of the five seeds on which the claims were then
+#   checked: above all the 1.5 of free training. A clean study chooses them with the validation films. So take our order
+#   of methods as a finding about these runs, and the small differences as nothing.
 # - **Prices change with the model.** On a large network the gradient dominates, and half the gradients are half the
 #   time.
 #
@@ -1038,13 +959,15 @@ claim(
 # ## What we learned
 #
 # - Compare at an equal number of gradients, under an attack that is made for each model and scaled to each vector.
-# - A heavier penalty is a defence that everybody has, and the control of all others. Smooth losses and fast training do
-#   not beat it here; a robust loss is as good.
-# - A move that lives on gives APR's level with one gradient a step, without replays. Its far larger lead under its own
-#   two moves went away under a borrowed one: check with a move that the model did not help to make.
-# - Rising strength is borne where constant strength collapses; defending one table is no defence; borrowed moves
-#   in training gave nothing.
-# - A sequential model gains much, in the layer that was attacked in training, and little elsewhere.
+# - A heavier penalty is a defence that everybody has, and the control of all others. Smooth losses do not beat it here.
+#   The robust loss, free training with a long move, rising strength and one scale per table do, by a little; APR at
+#   nearly every seed.
+# - A move that lives on gives APR's level with one gradient a step, without replays, if it may be longer than APR's.
+#   Its larger lead under its own two moves shrank under a borrowed one: check with a move that the model did not help
+#   to make.
+# - Rising strength is borne where constant strength collapses.
+# - A sequential model gains much in the layer that was attacked in training, little or nothing in the other, and pays
+#   with clean lists.
 #
 # **Next:** lesson 12 gives the attacker nothing but accounts.
 #

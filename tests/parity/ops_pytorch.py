@@ -8,6 +8,7 @@ tanh = torch.tanh
 softplus = torch.nn.functional.softplus
 matmul = torch.matmul
 sign = torch.sign
+log = torch.log
 where = torch.where
 ones_like = torch.ones_like
 clip = torch.clamp

@@ -9,6 +9,7 @@ tanh = tf.tanh
 softplus = tf.nn.softplus
 matmul = tf.matmul
 sign = tf.sign
+log = tf.math.log
 where = tf.where
 ones_like = tf.ones_like
 clip = tf.clip_by_value
