@@ -86,6 +86,8 @@ class FunctionExercise(Exercise):
     traced
         In TensorFlow the function must give the same inside ``tf.function``, where the first dimension of
         these inputs is not known. Inputs that are no arrays are passed as they are.
+    used
+        What the learner reads on where a right answer is used.
     """
 
     def __init__(
@@ -102,13 +104,14 @@ class FunctionExercise(Exercise):
         tolerance: float = 1e-5,
         differentiate: Sequence[str] = (),
         traced: Sequence[str] = (),
+        used: str = "From here on the notebook uses your function.",
     ):
         super().__init__(identifier, title, hints=hints)
         if len(misconceptions) < 3:
             raise ValueError(f"exercise {identifier} needs three named misconceptions, it has {len(misconceptions)}")
         self.cases, self.reference, self.course = cases, reference, course
         self.misconceptions, self.keywords, self.tolerance = tuple(misconceptions), tuple(keywords), tolerance
-        self.differentiate, self.traced = tuple(differentiate), tuple(traced)
+        self.differentiate, self.traced, self.used = tuple(differentiate), tuple(traced), used
         # What the last check gave back in place of the learner's function.
         self._lent: Callable[..., Any] | None = None
 
@@ -166,7 +169,7 @@ class FunctionExercise(Exercise):
         )
         if late:
             return self._wrong(late)
-        return Verdict(CORRECT, f"{self.title}. From here on the notebook uses your function.")
+        return Verdict(CORRECT, f"{self.title}. {self.used}")
 
     def _cases(self) -> list[dict[str, Any]]:
         rng = np.random.default_rng(zlib.crc32(self.identifier.encode()))
@@ -384,7 +387,8 @@ def _difference(result: Any, truth: Any, tolerance: float) -> str | None:
     if isinstance(result, tuple):
         return f"the function should return one value, it returned {len(result)}."
     if result.shape != truth.shape:
-        return f"the result has shape {result.shape}, expected {truth.shape}."
+        only = ": take its only entry" if result.size == 1 and truth.shape == () else ""
+        return f"the result has shape {result.shape}, expected {truth.shape}{only}."
     if result.dtype.kind not in "biuf":
         return f"the result holds {result.dtype}, expected numbers."
     result, truth = result.astype(np.float64), truth.astype(np.float64)
@@ -420,6 +424,8 @@ def _explain(error: Exception, answer: Any) -> str:
     text = " ".join(text.split())[:200].rstrip(" .")
     if re.search(r"ncompatible shapes|must match the size|could not be broadcast", text):
         text += " (did an axis get lost that should be kept?)"
+    elif re.search(r"cannot be multiplied|Matrix size-incompatible", text):
+        text += " (do the inner axes fit? A transpose may be missing, or be one too many)"
     elif "NoneType" in text:
         text += " (something is None: a gradient is, where a tape did not watch the tensor)"
     elif "multiply sequence by non-int" in text or "'tuple'" in text:
