@@ -75,8 +75,7 @@ device = advrec.setup(lesson="03", profile=PROFILE, seed=SEED)
 #
 # The data are the ring of lesson 02: eight Gaussian clusters (**modes**) in the plane. The generator, from here on
 # **G**, and the discriminator, **D**, are perceptrons with two hidden layers. A `Patient` holds the settings of such a
-# pair. Its defaults are those of a *healthy* one: the non-saturating loss, and a discriminator that learns four times as
-# fast as the generator.
+# pair. Its defaults are those of a *healthy* one: the non-saturating loss, and a D that learns four times as fast as G.
 #
 # `advrec.fit_ward` trains many pairs side by side, a whole **ward**. All tensors have one more axis in front, the
 # pair: weights have the shape `[pairs, inputs, outputs]`, samples `[pairs, n, 2]`. The losses of all pairs are added
@@ -357,7 +356,7 @@ legend = fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower 
 fig, axes = plots.figure(
     "The same five at the end: only the healthy pair serves the ring",
     columns=5,
-    size=(12, 2.5),
+    size=(12, 2.1),
     sharex=True,
     sharey=True,
 )
@@ -655,9 +654,9 @@ claim(
 
 # %%
 claim(
-    "rates out of balance: no cure that acts on D alone brings it to three modes, a smaller G adds more than two",
+    "rates out of balance: no cure that acts on D alone brings it to three modes, a smaller G adds some",
     max(cell(covered, "rates out of balance", "smaller D", *regularisers, *slopes)) < 3
-    and gain["smaller G"][row("rates out of balance")] > 2,
+    and gain["smaller G"][row("rates out of balance")] > 0,
 )
 claim(
     "mode collapse: gradient penalty covers at least two modes more, spectral norm covers more, too",
@@ -687,8 +686,8 @@ claim(
     min(cell(covered, "healthy", *mild)) > 5,
 )
 claim(
-    "with a smaller D it loses half of its modes and half of its share near one, or more",
-    cell(covered, "healthy", "smaller D")[0] < cell(covered, "healthy", "untreated")[0] / 2
+    "with a smaller D it covers fewer modes than with any of these, and loses more than half of its share near one",
+    cell(covered, "healthy", "smaller D")[0] < min(cell(covered, "healthy", *mild))
     and cell(close, "healthy", "smaller D")[0] < cell(close, "healthy", "untreated")[0] / 2,
 )
 claim(
@@ -711,9 +710,10 @@ claim("share near a mode of the healthy pair, untreated", cell(close, "healthy",
 #   *untreated* in the lower two tables. A guess about label smoothing: it keeps the discriminator's logits of real
 #   samples small, but says nothing about those of *fakes*, and the fakes are what the generator is judged by. Elsewhere
 #   both may help; here, in this dose, they do not.
-# - **A smaller discriminator** is bad advice in this clinic, although it is often given: it costs the healthy pair most
-#   of its modes. Does it teach too little, with a quarter of the neurons? That is a guess, too.
-# - **A smaller generator** helps the patient whose generator runs ahead, and costs the healthy one modes.
+# - **A smaller discriminator** is bad advice in this clinic, although it is often given: it costs the healthy pair
+#   modes, and most of its share near them. Does it teach too little, with a quarter of the neurons? That is a guess, too.
+# - **A smaller generator** helps the patient whose generator runs ahead, at some values of `SEED` to nearly the whole
+#   ring and at others to little, and it costs the healthy one modes.
 #
 # Some cures bring back a gradient and still cover no mode in this time: the generator of these patients is slow, and
 # its way is long. A cure is not yet a recovery.
@@ -749,7 +749,7 @@ for axis, title in zip(axes, ("modes covered, of 8", "share")):
     axis.set_xscale("log", base=2)
     axis.axvline(1, color=plots.RANDOM, linewidth=0.8)
     plots.label(axis, x="learning rate of D over that of G", y=title)
-axes[1].legend(frameon=False)
+legend = axes[1].legend(frameon=False)
 
 # %%
 at = {rate: place for place, rate in enumerate(RATES)}
@@ -758,14 +758,18 @@ claim(
     modes_at[at[5e-4]] < 3 and modes_at[at[4e-3]] > max(6, modes_at[at[3.2e-2]]),
 )
 claim("the accuracy of D rises from half over four to 32 times", right_at[0] < right_at[3] < right_at[5])
-claim("the healthy ratio with both rates an eighth covers fewer than half of the modes", modes_at[-1] < 4)
+claim(
+    "the healthy ratio with both rates an eighth covers at least two modes fewer than the healthy pair",
+    modes_at[-1] <= modes_at[at[4e-3]] - 2,
+)
 
 # %% [markdown]
-# *Takeaway:* at this rate of the generator there is a healthy range: a discriminator that is slower leaves most modes
-# out, and so does one that is very much faster. The black star says that the ratio is not all: with both players slow,
-# the healthy ratio covers few modes in this time. The grey dots are single pairs. Where the range lies, no theory tells
-# you: Heusel et al. (2017) prove that two time scales converge under conditions that are hard to check for a real
-# network; their rates they had to choose by trying. So watch the accuracy: it is cheap, and it rises with D's rate.
+# *Takeaway:* at this rate of the generator there is a healthy range: a discriminator that is half as fast leaves most
+# modes out, and one that is very much faster covers fewer, too. Where the range begins, chance decides: the grey dots
+# are single pairs; look at those at equal rates, then at another `SEED`. The black star says that the ratio is not all:
+# with both players slow, the healthy ratio covers few modes in this time. No theory tells you where the range lies:
+# Heusel et al. (2017) prove that two time scales converge under conditions that are hard to check for a real network;
+# their rates they had to choose by trying. So watch the accuracy: it is cheap, and it rises with D's rate.
 #
 # ## Six runs without a label
 #
@@ -861,8 +865,8 @@ claim(
 #
 # - The loss of D alone does not diagnose a GAN. Accuracy of D, size of G's gradient, modes and share together do.
 # - A vanished gradient comes back with a limit on the slope; modes came, here and in this time, with the rates only.
-#   Rates out of balance need rates, or a smaller generator. Collapse spreads with slower or flatter discriminators: the
-#   flatter one leaves most samples between the modes.
+#   Rates out of balance need rates. Collapse needs a slower opponent, or a flatter one, which leaves most samples
+#   between the modes.
 # - Every cure stands beside the untreated patient *and* is given to the healthy one, over seeds.
 # - Advice that is everywhere (a smaller D, dropout, label smoothing) added hardly any modes here; the first did harm.
 # - A measure needs yardsticks: the data, a circle without modes, and what chance does to the same settings.
