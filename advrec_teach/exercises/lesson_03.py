@@ -143,6 +143,16 @@ LOSSES = (
         lambda a, b, real, fake, e: _right(a, b, real, fake, e / 2),
     ),
     (
+        "smoothing fixed",
+        "you always smooth by 0.1. How much is asked for is the argument `smoothing`.",
+        lambda a, b, real, fake, e: _right(a, b, real, fake, 0.1),
+    ),
+    (
+        "real and fake exchanged",
+        "you treat the first argument as the fakes: the real logits come first.",
+        lambda a, b, real, fake, e: _right(a, b, fake, real, e),
+    ),
+    (
         "halved",
         "your loss is half of what it should be: one mean over real and fake samples together, or half of the sum. "
         "Add two means, one over the real samples and one over the fakes.",
@@ -211,6 +221,14 @@ def _stretch(weights, u, steps):
     return np.linalg.norm(weights @ reference_gan.power_iteration(weights, u, steps=steps)[1])
 
 
+def _undivided(weights, u, steps, *, long_v):
+    """Return v^T W u where one of the vectors, v or u, keeps its length."""
+    for _ in range(steps):
+        v = weights @ u if long_v else weights @ u / np.linalg.norm(weights @ u)
+        u = weights.T @ v / (np.linalg.norm(weights.T @ v) if long_v else 1)
+    return (v.T @ weights @ u)[0, 0]
+
+
 def _by_largest_entry(weights, u, steps):
     for _ in range(steps):
         v = weights @ u / np.abs(weights @ u).max()
@@ -254,7 +272,7 @@ DIAGNOSES = {
             _SEPARATED,
             Sign(
                 PULL,
-                "the generator would still feel a pull, a larger one than in the healthy run",
+                "the generator would still feel a pull",
                 "its gradient has size {}",
                 lambda v: v > 1e-2,
             ),
@@ -392,6 +410,11 @@ EXERCISES = [
                 _shares(_sigmoid, lambda s: 1 - _sigmoid(s)),
             ),
             Misconception(
+                "probability above 0",
+                "you compare a probability with 0. It is always above, so every sample counts as called real.",
+                _shares(lambda s: np.ones_like(s), lambda s: np.zeros_like(s)),
+            ),
+            Misconception(
                 "product of the shares",
                 "you multiply the two shares. A discriminator that says *real* to everything would get 0, and a coin "
                 "one quarter: take their mean.",
@@ -412,7 +435,7 @@ EXERCISES = [
         ),
         answer="d",
         explanation="one is hundreds of millions of times as large as the other, while accuracy, modes and D's loss "
-        "agree.",
+        "agree. (The loss of G differs, too, but the two runs compute it by different formulas.)",
         wrong={
             "a": "in both runs the discriminator wins without effort, so its loss is nearly 0 in both. What differs is "
             "what it hands on to the generator.",
@@ -519,6 +542,16 @@ EXERCISES = [
                 "largest entry",
                 "this is the largest entry of the matrix. A matrix stretches a vector by more than any of its entries.",
                 lambda weights, u, steps: np.abs(weights).max(),
+            ),
+            Misconception(
+                "v not divided",
+                "your v is never divided by its length. So the result is the square of a stretch, not the stretch.",
+                lambda weights, u, steps: _undivided(weights, u, steps, long_v=True),
+            ),
+            Misconception(
+                "u not divided",
+                "your u is never divided by its length. So the result is the square of a stretch, not the stretch.",
+                lambda weights, u, steps: _undivided(weights, u, steps, long_v=False),
             ),
             Misconception(
                 "u never moved",

@@ -108,8 +108,9 @@ def test_the_monitor(advrec, ops, share, sigmoid):
         refused("03.1", lambda real, fake: 50 * (share(real > 0) + share(fake < 0)), "per cent"),
         refused("03.1", lambda real, fake: (ops.mean(sigmoid(real)) + 1 - ops.mean(sigmoid(fake))) / 2, "how *sure*"),
         refused("03.1", lambda real, fake: share(real > 0) * share(fake < 0), "multiply the two shares"),
+        refused("03.1", both(lambda s: sigmoid(s) > 0, lambda s: sigmoid(s) < 0), "always above"),
     }
-    assert len(messages) == 12
+    assert len(messages) == 13
 
 
 @pytest.mark.parametrize("letter", ["a", "b", "c", "e"])
@@ -156,8 +157,14 @@ def test_label_smoothing(advrec, ops):
         refused("03.3", lambda real, fake, *, smoothing: -smoothed(right)(real, fake, smoothing=smoothing), "sign is"),
         refused("03.3", smoothed(right, lambda s, e: plus(-s)), "*generator* pays"),
         refused("03.3", summed, "grows with the batch"),
+        refused(
+            "03.3", lambda real, fake, *, smoothing: smoothed(right)(real, fake, smoothing=0.1), "always smooth by"
+        ),
+        refused(
+            "03.3", lambda real, fake, *, smoothing: smoothed(right)(fake, real, smoothing=smoothing), "come first"
+        ),
     }
-    assert len(messages) == 12
+    assert len(messages) == 14
     refused(
         "03.3",
         lambda real, fake, *, smoothing: advrec.numpy(advrec.discriminator_loss(real, fake, smoothing=smoothing)),
@@ -238,6 +245,17 @@ def test_the_largest_singular_value(advrec, ops, turned):
     def further(weights, u, *, steps):
         return ops.norm(ops.matmul(weights, last(weights, u, steps)), None)
 
+    def undivided(*, long_v):
+        def answer(weights, u, *, steps):
+            for _ in range(steps):
+                v = ops.matmul(weights, u)
+                v = v if long_v else v / ops.norm(v, None)
+                u = ops.matmul(turned(weights), v)
+                u = u / ops.norm(u, None) if long_v else u
+            return ops.sum(v * ops.matmul(weights, u))
+
+        return answer
+
     def by_largest_entry(weights, u, *, steps):
         def divided(x):
             return x / float(np.abs(advrec.numpy(x)).max())
@@ -263,8 +281,10 @@ def test_the_largest_singular_value(advrec, ops, turned):
         refused("03.4", further, "half a step *further*"),
         refused("03.4", lambda weights, u, *, steps: further(weights, u, steps=steps) ** 2, "a root is missing"),
         refused("03.4", by_largest_entry, "by its largest entry"),
+        refused("03.4", undivided(long_v=True), "your v is never divided"),
+        refused("03.4", undivided(long_v=False), "your u is never divided"),
     }
-    assert len(messages) == 12
+    assert len(messages) == 14
 
 
 def test_a_matrix_of_one_entry_and_exchanged_transposes_are_named(advrec, ops, turned):
