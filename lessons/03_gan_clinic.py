@@ -214,7 +214,7 @@ claim("the repaired monitor gives 1 to the first and 1/2 to the second", told[ac
 # |---|---|---|
 # | *rates out of balance* | healthy, with the two rates exchanged | the opponent is always late |
 # | *mode collapse* | healthy, but G learns 6.7 times slower and D 5 times faster | some modes are good enough |
-# | *D too strong* | *mode collapse*, and G starts 12 units away (ring radius: 2) | the opponent wins before the game begins |
+# | *D too strong* | *mode collapse*, and G starts 12 away (ring radius: 2) | the opponent wins before the game begins |
 # | *vanishing gradient* | *D too strong*, with the minimax loss (lesson 02) | its victory silences the loss |
 #
 # The illnesses are made, so we know their causes. A clinician sees only the curves.
@@ -709,10 +709,10 @@ claim("share near a mode of the healthy pair, untreated", cell(close, "healthy",
 #   that of lesson 02: what spreads leaves samples between the modes. They do not slow a generator down that runs ahead.
 # - **L2** is a weak limit on the slope, since shorter weights make a flatter function, and on the gradients it acts
 #   like one. In this dose it spreads nobody.
-# - **Dropout and label smoothing** bring hardly any modes here. They do change other things: compare their columns with
-#   *untreated* in the lower two tables; dropout makes a vanished gradient vanish further. A guess about label smoothing:
-#   it keeps the discriminator's logits of real samples small, but says nothing about those of *fakes*, and the fakes are
-#   what the generator is judged by. Elsewhere both may help; here, in this dose, they do not.
+# - **Dropout and label smoothing** bring hardly any modes here. They do change other things: compare their columns
+#   with *untreated* in the lower two tables; dropout makes a vanished gradient vanish further. A guess about label
+#   smoothing: it keeps the discriminator's logits of real samples small, but says nothing about those of *fakes*, and
+#   the fakes are what the generator is judged by. Elsewhere both may help; here, in this dose, they do not.
 # - **A smaller discriminator** is bad advice in this clinic, although it is often given: it costs the healthy pair
 #   modes, and most of its share near them. Does it teach too little, with a quarter of the neurons? Again, a guess.
 # - **A smaller generator** helps the patient whose generator runs ahead, at some values of `SEED` to nearly the whole

@@ -221,11 +221,11 @@ def _stretch(weights, u, steps):
     return np.linalg.norm(weights @ reference_gan.power_iteration(weights, u, steps=steps)[1])
 
 
-def _undivided(weights, u, steps, *, long_v):
-    """Return v^T W u where one of the vectors, v or u, keeps its length."""
+def _long_v(weights, u, steps):
+    """Return v^T W u where v keeps its length."""
     for _ in range(steps):
-        v = weights @ u if long_v else weights @ u / np.linalg.norm(weights @ u)
-        u = weights.T @ v / (np.linalg.norm(weights.T @ v) if long_v else 1)
+        v = weights @ u
+        u = weights.T @ v / np.linalg.norm(weights.T @ v)
     return (v.T @ weights @ u)[0, 0]
 
 
@@ -514,7 +514,8 @@ EXERCISES = [
             ),
             Misconception(
                 "squared",
-                "this is the square of the value: an eigenvalue of W^T W. One more root, or one factor W less.",
+                "this is the square of the value, an eigenvalue of W^T W: one factor W too many, a root that is missing, "
+                "or u is never divided by its length.",
                 lambda weights, u, steps: _value(weights, u, steps) ** 2,
             ),
             Misconception(
@@ -546,12 +547,7 @@ EXERCISES = [
             Misconception(
                 "v not divided",
                 "your v is never divided by its length. So the result is the square of a stretch, not the stretch.",
-                lambda weights, u, steps: _undivided(weights, u, steps, long_v=True),
-            ),
-            Misconception(
-                "u not divided",
-                "your u is never divided by its length. So the result is the square of a stretch, not the stretch.",
-                lambda weights, u, steps: _undivided(weights, u, steps, long_v=False),
+                _long_v,
             ),
             Misconception(
                 "u never moved",
