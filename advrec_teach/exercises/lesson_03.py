@@ -514,7 +514,7 @@ EXERCISES = [
             ),
             Misconception(
                 "squared",
-                "this is the square of the value, an eigenvalue of W^T W: one factor W too many, a root that is missing, "
+                "this is the square of the value, an eigenvalue of W^T W: one factor W too many, a missing root, "
                 "or u is never divided by its length.",
                 lambda weights, u, steps: _value(weights, u, steps) ** 2,
             ),
