@@ -302,6 +302,12 @@ def curves_of(history, judged, place):
     return found | {f"samples/{what}": (looks, judged[:, place, 0, k]) for k, what in enumerate(("modes", "share"))}
 
 
+def half(curves, tag, reading=np.median):
+    """A reading of one curve over the second half of its run: by default the median."""
+    steps, values = curves[tag]
+    return float(reading(values[steps >= SIZES["steps"] / 2]))
+
+
 for place, name in enumerate(patients):
     write_run(LOGS / "known" / name, curves_of(history, judged, place))
 runs = logs.read_events(LOGS / "known")
@@ -372,12 +378,6 @@ for place, (axis, name) in enumerate(zip(axes, patients)):
 
 
 # %%
-def half(curves, tag, reading=np.median):
-    """A reading of one curve over the second half of its run: by default the median."""
-    steps, values = curves[tag]
-    return float(reading(values[steps >= SIZES["steps"] / 2]))
-
-
 sure, pull, modes, loss = (
     {name: half(runs[name], tag) for name in patients}
     for tag in ("accuracy", "gradient/generator", "samples/modes", "loss/discriminator")
