@@ -86,9 +86,12 @@ class DiagnosisExercise(Exercise):
         """Compare run by run; each wrong one is told what contradicts it."""
         if answer is None or answer is Ellipsis:
             return Verdict(NOT_ATTEMPTED, "write one letter for each run first.")
-        if not (isinstance(answer, tuple) and len(answer) == 2 and all(isinstance(part, Mapping) for part in answer)):
+        if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], Mapping)):
             return Verdict(NOT_YET, "check() takes a pair: your letters by run, and the curves by run.")
         given, runs = answer
+        if not isinstance(given, Mapping):
+            first = next(iter(self.truth))
+            return Verdict(NOT_YET, f'give the letters as a dict, from run to letter, such as {{"{first}": "a", ...}}.')
         letters = {run: "" if v is None or v is Ellipsis else str(v).strip(" ().").lower() for run, v in given.items()}
         if not any(letters.values()):
             return Verdict(NOT_ATTEMPTED, "write one letter for each run first.")

@@ -90,6 +90,8 @@ class FunctionExercise(Exercise):
         Called with the result of a case that no misconception explains, its truth and the reference's inputs;
         returns what is wrong in the learner's terms, or None. It may refuse what has the right value, such as
         numbers in place of truth values.
+    used
+        What the learner reads on where a right answer is used.
     """
 
     def __init__(
@@ -107,13 +109,15 @@ class FunctionExercise(Exercise):
         differentiate: Sequence[str] = (),
         traced: Sequence[str] = (),
         notice: Callable[..., str | None] | None = None,
+        used: str = "From here on the notebook uses your function.",
     ):
         super().__init__(identifier, title, hints=hints)
         if len(misconceptions) < 3:
             raise ValueError(f"exercise {identifier} needs three named misconceptions, it has {len(misconceptions)}")
         self.cases, self.reference, self.course = cases, reference, course
         self.misconceptions, self.keywords, self.tolerance = tuple(misconceptions), tuple(keywords), tolerance
-        self.differentiate, self.traced, self.notice = tuple(differentiate), tuple(traced), notice
+        self.differentiate, self.traced = tuple(differentiate), tuple(traced)
+        self.notice, self.used = notice, used
         # What the last check gave back in place of the learner's function.
         self._lent: Callable[..., Any] | None = None
 
@@ -171,7 +175,7 @@ class FunctionExercise(Exercise):
         )
         if late:
             return self._wrong(late)
-        return Verdict(CORRECT, f"{self.title}. From here on the notebook uses your function.")
+        return Verdict(CORRECT, f"{self.title}. {self.used}")
 
     def _cases(self) -> list[dict[str, Any]]:
         rng = np.random.default_rng(zlib.crc32(self.identifier.encode()))
@@ -393,7 +397,8 @@ def _difference(result: Any, truth: Any, tolerance: float) -> str | None:
             return "the function should return one array, it returned a list of rows: np.array(rows) makes it one."
         return f"the function should return one value, it returned {len(result)}."
     if result.shape != truth.shape:
-        return f"the result has shape {result.shape}, expected {truth.shape}."
+        only = ": take its only entry" if result.size == 1 and truth.shape == () else ""
+        return f"the result has shape {result.shape}, expected {truth.shape}{only}."
     if result.dtype.kind not in "biuf":
         return f"the result holds {result.dtype}, expected numbers."
     result, truth = result.astype(np.float64), truth.astype(np.float64)
@@ -434,6 +439,8 @@ def _explain(error: Exception, answer: Any) -> str:
     text = " ".join(text.split())[:200].rstrip(" .")
     if re.search(r"ncompatible shapes|must match the size|could not be broadcast", text):
         text += " (did an axis get lost that should be kept?)"
+    elif re.search(r"cannot be multiplied|Matrix size-incompatible", text):
+        text += " (do the inner axes fit? A transpose may be missing, or be one too many)"
     elif "NoneType" in text:
         text += " (something is None: a gradient is, where a tape did not watch the tensor)"
     elif "multiply sequence by non-int" in text or "'tuple'" in text:

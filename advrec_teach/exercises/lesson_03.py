@@ -9,6 +9,10 @@ from advrec_teach import reference_gan
 from advrec_teach.exercises.choices import ChoiceExercise
 from advrec_teach.exercises.diagnoses import Diagnosis, DiagnosisExercise, Sign
 from advrec_teach.exercises.functions import FunctionExercise, Misconception
+from advrec_teach.exercises.lesson_02 import FAR, SURE, TRICKS
+
+# What happens to a right answer of 03.1, 03.3 and 03.4: the trial runs the package's versions.
+USED = "The next cell uses your function."
 
 # --- 03.1: the monitor
 
@@ -35,6 +39,10 @@ def _below(threshold):
     return lambda s: (s < threshold).astype(float)
 
 
+def _sigmoid(s):
+    return np.exp(-np.logaddexp(0, -s))
+
+
 def _accuracy_of_course(advrec: ModuleType):
     def accuracy(real_logits, fake_logits):
         return reference_gan.accuracy(advrec.numpy(real_logits), advrec.numpy(fake_logits))
@@ -46,10 +54,14 @@ def _accuracy_of_course(advrec: ModuleType):
 
 
 def _smoothing_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Return ordinary logits, and those of a discriminator that is sure, and wrong, of some samples."""
     cases = []
     for n, smoothing in ((6, 0.1), (5, 0.25), (4, 0.0)):
         real, fake = 1 + rng.normal(size=(n, 1)), rng.normal(size=(n, 1))
         cases.append({"real_logits": real, "fake_logits": fake, "smoothing": smoothing})
+    for far in (SURE, FAR):
+        real, fake = np.array([[0.5], [-far], [far]]), np.array([[-far], [far], [-0.5]])
+        cases.append({"real_logits": real, "fake_logits": fake, "smoothing": 0.1})
     return cases
 
 
@@ -57,15 +69,116 @@ def _softplus(s):
     return np.logaddexp(0, s)
 
 
-def _smoothed(on_real, on_fake=lambda s, e: _softplus(s)):
-    """Return a loss with these losses of one real and of one fake logit, given the smoothing e."""
-    return lambda real_logits, fake_logits, smoothing: (
-        on_real(real_logits, smoothing).mean() + on_fake(fake_logits, smoothing).mean()
-    )
+# The means of -log D and of -log(1 - D): from logits, and by way of D in float32, as a program gets it.
+STABLE = lambda s: _softplus(-s).mean(), lambda s: _softplus(s).mean()
 
 
-def _right(s, e):
-    return (1 - e) * _softplus(-s) + e * _softplus(s)
+def _by_probability():
+    def d(s):
+        return np.float32(1) / (np.float32(1) + np.exp(-np.float32(s)))
+
+    return lambda s: -np.log(d(s)).mean(), lambda s: -np.log(np.float32(1) - d(s)).mean()
+
+
+def _clamped(limit):
+    return lambda s: _softplus(-np.clip(s, -limit, limit)).mean(), lambda s: _softplus(np.clip(s, -limit, limit)).mean()
+
+
+def _smoothed(rule, parts=STABLE):
+    """Return the loss that a rule makes of these two means, called a and b: ``rule(a, b, real, fake, e)``."""
+    return lambda real_logits, fake_logits, smoothing: rule(*parts, real_logits, fake_logits, smoothing)
+
+
+def _on_real(a, b, real, e):
+    return (1 - e) * a(real) + e * b(real)
+
+
+def _right(a, b, real, fake, e):
+    return _on_real(a, b, real, e) + b(fake)
+
+
+# Wrong losses: name, what the learner reads, and the rule.
+LOSSES = (
+    (
+        "not smoothed",
+        "`smoothing` has no effect: this is the loss of lesson 02.",
+        lambda a, b, real, fake, e: a(real) + b(fake),
+    ),
+    (
+        "both sides",
+        "you smooth the labels of fakes, too. Salimans et al. (2016) warn of that: where there are hardly any "
+        "real samples, a fake's label above 0 tells the generator to stay where it is.",
+        lambda a, b, real, fake, e: _on_real(a, b, real, e) + _on_real(b, a, fake, e),
+    ),
+    (
+        "fakes only",
+        "you smooth the labels of the fakes. It is the real samples whose label is lowered.",
+        lambda a, b, real, fake, e: a(real) + _on_real(b, a, fake, e),
+    ),
+    (
+        "weight only",
+        "you multiply the real samples' loss by 1 - smoothing and stop there. That weighs them less, but the "
+        "best answer is still a logit without end: the second half of the cross-entropy is missing.",
+        lambda a, b, real, fake, e: (1 - e) * a(real) + b(fake),
+    ),
+    (
+        "label and rest exchanged",
+        "your real samples have the label `smoothing`: nearly fake. Exchange the two weights.",
+        lambda a, b, real, fake, e: _on_real(a, b, real, 1 - e) + b(fake),
+    ),
+    (
+        "label raised",
+        "your real samples have a label above 1. Smoothing lowers it.",
+        lambda a, b, real, fake, e: _on_real(a, b, real, -e) + b(fake),
+    ),
+    (
+        "logit scaled",
+        "you multiply the logit by the label. The label weighs the two logarithms, not the logit inside.",
+        lambda a, b, real, fake, e: a((1 - e) * real) + b(fake),
+    ),
+    (
+        "half of the smoothing",
+        "you lower the label by half of what was asked for: label smoothing over two classes does that, and "
+        "here the label is 1 - smoothing.",
+        lambda a, b, real, fake, e: _right(a, b, real, fake, e / 2),
+    ),
+    (
+        "smoothing fixed",
+        "you always smooth by 0.1. How much is asked for is the argument `smoothing`.",
+        lambda a, b, real, fake, e: _right(a, b, real, fake, 0.1),
+    ),
+    (
+        "real and fake exchanged",
+        "you treat the first argument as the fakes: the real logits come first.",
+        lambda a, b, real, fake, e: _right(a, b, fake, real, e),
+    ),
+    (
+        "halved",
+        "your loss is half of what it should be: one mean over real and fake samples together, or half of the sum. "
+        "Add two means, one over the real samples and one over the fakes.",
+        lambda a, b, real, fake, e: _right(a, b, real, fake, e) / 2,
+    ),
+    (
+        "sums instead of means",
+        "you add the losses of all samples up. Their means are asked for: a sum grows with the batch.",
+        lambda a, b, real, fake, e: len(fake) * _right(a, b, real, fake, e),
+    ),
+    (
+        "sign turned",
+        "the sign is turned: your value falls when the discriminator gets worse. A logarithm of a probability is "
+        "negative, and a loss takes it with a minus.",
+        lambda a, b, real, fake, e: -_right(a, b, real, fake, e),
+    ),
+    (
+        "fakes called real",
+        "your fakes cost -log D: that is what the *generator* pays. The discriminator wants them called fake.",
+        lambda a, b, real, fake, e: _on_real(a, b, real, e) + a(fake),
+    ),
+)
+OVERFLOW = (
+    "with a logit of 30 a probability rounds to 1 and log(1 - D) is infinite. Work with the logits: "
+    "-log D = softplus(-s), -log(1 - D) = softplus(s)."
+)
 
 
 def _smoothed_of_course(advrec: ModuleType):
@@ -101,6 +214,26 @@ def _last_u_forgotten(weights, u, steps):
         v = weights @ u / np.linalg.norm(weights @ u)
         u = weights.T @ v / np.linalg.norm(weights.T @ v)
     return (v.T @ weights @ before)[0, 0]
+
+
+def _stretch(weights, u, steps):
+    """Return |W u| with the last u."""
+    return np.linalg.norm(weights @ reference_gan.power_iteration(weights, u, steps=steps)[1])
+
+
+def _long_v(weights, u, steps):
+    """Return v^T W u where v keeps its length."""
+    for _ in range(steps):
+        v = weights @ u
+        u = weights.T @ v / np.linalg.norm(weights.T @ v)
+    return (v.T @ weights @ u)[0, 0]
+
+
+def _by_largest_entry(weights, u, steps):
+    for _ in range(steps):
+        v = weights @ u / np.abs(weights @ u).max()
+        u = weights.T @ v / np.abs(weights.T @ v).max()
+    return (v.T @ weights @ u)[0, 0]
 
 
 def _value_of_course(advrec: ModuleType):
@@ -139,7 +272,7 @@ DIAGNOSES = {
             _SEPARATED,
             Sign(
                 PULL,
-                "the generator would still feel a pull, a larger one than in the healthy run",
+                "the generator would still feel a pull",
                 "its gradient has size {}",
                 lambda v: v > 1e-2,
             ),
@@ -265,7 +398,30 @@ EXERCISES = [
                 "more; the mean of the two shares does not depend on the sizes.",
                 _shares(_above(0), _below(0), lambda real, fake: np.concatenate([real, fake]).mean()),
             ),
+            Misconception(
+                "per cent",
+                "you count in per cent. A share lies between 0 and 1.",
+                _shares(_above(0), _below(0), lambda real, fake: 50 * (real.mean() + fake.mean())),
+            ),
+            Misconception(
+                "mean probability",
+                "you average how *sure* the discriminator is. Accuracy counts judgements: each sample is judged "
+                "rightly or it is not.",
+                _shares(_sigmoid, lambda s: 1 - _sigmoid(s)),
+            ),
+            Misconception(
+                "probability above 0",
+                "you compare a probability with 0. It is always above, so every sample counts as called real.",
+                _shares(lambda s: np.ones_like(s), lambda s: np.zeros_like(s)),
+            ),
+            Misconception(
+                "product of the shares",
+                "you multiply the two shares. A discriminator that says *real* to everything would get 0, and a coin "
+                "one quarter: take their mean.",
+                _shares(_above(0), _below(0), lambda real, fake: real.mean() * fake.mean()),
+            ),
         ),
+        used=USED,
     ),
     ChoiceExercise(
         "03.2",
@@ -278,7 +434,8 @@ EXERCISES = [
             "The pull itself is a curve: it is the size of the generator's gradient.",
         ),
         answer="d",
-        explanation="one is hundreds of millions of times as large as the other, while nothing else differs much.",
+        explanation="one is hundreds of millions of times as large as the other, while accuracy, modes and D's loss "
+        "agree. (The loss of G differs, too, but the two runs compute it by different formulas.)",
         wrong={
             "a": "in both runs the discriminator wins without effort, so its loss is nearly 0 in both. What differs is "
             "what it hands on to the generator.",
@@ -307,59 +464,37 @@ EXERCISES = [
         differentiate=("real_logits", "fake_logits"),
         traced=("real_logits", "fake_logits"),
         misconceptions=(
+            *(Misconception(name, message, _smoothed(rule)) for name, message, rule in LOSSES),
             Misconception(
-                "not smoothed",
-                "`smoothing` has no effect: this is the loss of lesson 02.",
-                _smoothed(lambda s, e: _softplus(-s)),
+                "by way of D", f"right for ordinary logits, but {OVERFLOW}", _smoothed(_right, _by_probability())
             ),
-            Misconception(
-                "both sides",
-                "you smooth the labels of fakes, too. Salimans et al. (2016) warn of that: where there are hardly any "
-                "real samples, a fake's label above 0 tells the generator to stay where it is.",
-                _smoothed(_right, lambda s, e: (1 - e) * _softplus(s) + e * _softplus(-s)),
+            *(
+                Misconception(f"{name}, by way of D", f"{message} And {OVERFLOW}", _smoothed(rule, _by_probability()))
+                for name, message, rule in LOSSES
             ),
-            Misconception(
-                "fakes only",
-                "you smooth the labels of the fakes. It is the real samples whose label is lowered.",
-                _smoothed(lambda s, e: _softplus(-s), lambda s, e: (1 - e) * _softplus(s) + e * _softplus(-s)),
-            ),
-            Misconception(
-                "weight only",
-                "you multiply the real samples' loss by 1 - smoothing and stop there. That weighs them less, but the "
-                "best answer is still a logit without end: the second half of the cross-entropy is missing.",
-                _smoothed(lambda s, e: (1 - e) * _softplus(-s)),
-            ),
-            Misconception(
-                "label and rest exchanged",
-                "your real samples have the label `smoothing`: nearly fake. Exchange the two weights.",
-                _smoothed(lambda s, e: e * _softplus(-s) + (1 - e) * _softplus(s)),
-            ),
-            Misconception(
-                "label raised",
-                "your real samples have a label above 1. Smoothing lowers it.",
-                _smoothed(lambda s, e: (1 + e) * _softplus(-s) - e * _softplus(s)),
-            ),
-            Misconception(
-                "logit scaled",
-                "you multiply the logit by the label. The label weighs the two logarithms, not the logit inside.",
-                _smoothed(lambda s, e: _softplus(-(1 - e) * s)),
-            ),
-            Misconception(
-                "half of the smoothing",
-                "you lower the label by half of what was asked for: label smoothing over two classes does that, and "
-                "here the label is 1 - smoothing.",
-                _smoothed(lambda s, e: _right(s, e / 2)),
+            *(Misconception(name, message, _smoothed(_right, parts)) for name, parts, message in TRICKS),
+            *(
+                Misconception(
+                    f"logits clamped at {limit}",
+                    f"you clamp the logits at {limit}. The loss stays finite, but beyond that it is flat: the samples "
+                    "that are most wrong have no gradient. softplus needs no clamp.",
+                    _smoothed(_right, _clamped(limit)),
+                )
+                for limit in (10, 15, 16, 20, 30, 50, 80, 88, 100)
             ),
         ),
+        used=USED,
     ),
     FunctionExercise(
         "03.4",
         "by products with vectors alone the largest singular value is found",
         hints=(
-            "Each step is two products and two divisions: v from W u, u from W transposed times v, each divided by its "
-            "own length.",
-            "After the last step, v W u is one number: v and u have length 1, so it is by how much W stretches u.",
-            "Repeat `steps` times: v = W u / |W u|, u = W^T v / |W^T v|. Then return the only entry of v^T W u.",
+            "Write down the shapes first: W is [n, m] and u is [m, 1]. Which shape has v, and which of the two "
+            "products needs the transpose for that?",
+            "Each of the two vectors is divided by its own length right after its product, and the next product takes "
+            "the *new* one. A length is the root of the sum of squares.",
+            "Repeat `steps` times: v = W u / |W u|, u = W^T v / |W^T v|. Then v^T W u, with the last v and the last u, "
+            "is a matrix of one entry: return that entry.",
         ),
         cases=_matrix_cases,
         keywords=("steps",),
@@ -379,7 +514,8 @@ EXERCISES = [
             ),
             Misconception(
                 "squared",
-                "this is the square of the value: an eigenvalue of W^T W. One more root, or one factor W less.",
+                "this is the square of the value, an eigenvalue of W^T W: one factor W too many, a missing root, "
+                "or u is never divided by its length.",
                 lambda weights, u, steps: _value(weights, u, steps) ** 2,
             ),
             Misconception(
@@ -408,11 +544,39 @@ EXERCISES = [
                 "this is the largest entry of the matrix. A matrix stretches a vector by more than any of its entries.",
                 lambda weights, u, steps: np.abs(weights).max(),
             ),
+            Misconception(
+                "v not divided",
+                "your v is never divided by its length. So the result is the square of a stretch, not the stretch.",
+                _long_v,
+            ),
+            Misconception(
+                "u never moved",
+                "your u stays where it started, so every step repeats the first half of the first one. After v comes "
+                "the new u.",
+                lambda weights, u, steps: np.linalg.norm(weights @ u),
+            ),
+            Misconception(
+                "half a step further",
+                "you measure how far W stretches the last u. That is half a step *further* than asked: v^T W u takes "
+                "the v that this u was made from.",
+                _stretch,
+            ),
+            Misconception(
+                "root forgotten",
+                "this is u^T W^T W u, the *square* of how far W stretches the last u: a root is missing.",
+                lambda weights, u, steps: _stretch(weights, u, steps) ** 2,
+            ),
+            Misconception(
+                "divided by the largest entry",
+                "you divide each vector by its largest entry. Its length is the root of the sum of squares.",
+                _by_largest_entry,
+            ),
         ),
+        used=USED,
     ),
     DiagnosisExercise(
         "03.5",
-        "all six are recognised: the last thing that a clinician looks at is the loss",
+        "all six are recognised, and for none of them was D's loss enough",
         hints=(
             "Sort the runs by the accuracy of the discriminator first: nearly 1, clearly between, or near a coin's.",
             "Where it is nearly 1, only the generator's gradient tells which of two illnesses it is. Where it is "
