@@ -8,101 +8,8 @@ import numpy as np
 from advrec_teach import reference_gan
 from advrec_teach.exercises.choices import ChoiceExercise
 from advrec_teach.exercises.functions import FunctionExercise, Misconception
-
-# Logits that a confident discriminator can give. At the first, float32 rounds sigmoid to 1; at the second, exp
-# overflows as well.
-SURE, FAR = 30.0, 200.0
-
-
-def _sigmoid(s):
-    return np.exp(-np.logaddexp(0, -s))
-
-
-def _softplus(s):
-    return np.logaddexp(0, s)
-
-
-def _probability(s):
-    """Return sigmoid in float32, as a program that computes it first would get it."""
-    return np.float32(1) / (np.float32(1) + np.exp(-np.float32(s)))
-
-
-def _inside(constant):
-    """Return -log D and -log(1 - D) with a small constant added inside the logarithm."""
-    small = np.float32(constant)
-    return (
-        lambda s: -np.log(_probability(s) + small).mean(),
-        lambda s: -np.log(np.float32(1) - _probability(s) + small).mean(),
-    )
-
-
-def _clipped(constant):
-    """Return -log D and -log(1 - D) of a probability that is clipped to [constant, 1 - constant]."""
-    low, high = np.float32(constant), np.float32(1) - np.float32(constant)
-    return (
-        lambda s: -np.log(np.clip(_probability(s), low, high)).mean(),
-        lambda s: -np.log(np.float32(1) - np.clip(_probability(s), low, high)).mean(),
-    )
-
-
-def _bounded():
-    """Return -log D and -log(1 - D) with logarithms that stop at -100, as PyTorch's cross-entropy has them."""
-    return (
-        lambda s: np.minimum(-np.log(_probability(s)), 100).mean(),
-        lambda s: np.minimum(-np.log(np.float32(1) - _probability(s)), 100).mean(),
-    )
-
-
-def _plain():
-    """Return -log D and -log(1 - D) by way of D."""
-    return lambda s: -np.log(_probability(s)).mean(), lambda s: -np.log(np.float32(1) - _probability(s)).mean()
-
-
-def _by_exp():
-    """Return -log D and -log(1 - D) with the exponential written out."""
-    one = np.float32(1)
-    return (
-        lambda s: np.log(one + np.exp(-np.float32(s))).mean(),
-        lambda s: np.log(one + np.exp(np.float32(s))).mean(),
-    )
-
-
-# Programs that stay finite by a trick, and what a learner should know about each. The value at which the loss
-# stops rising follows from the constant.
-TRICKS = (
-    *(
-        (
-            f"{constant:g} inside the logarithm",
-            _inside(constant),
-            f"you add {constant:g} inside the logarithm. The loss stays finite, but the worst sample of all costs "
-            f"{-np.log(constant):.1f}, whatever its logit, and its slope is gone: nothing is learned from it.",
-        )
-        for constant in (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)
-    ),
-    *(
-        (
-            f"probability clipped at {constant:g}",
-            _clipped(constant),
-            f"you clip the probability at {constant:g}, or hand probabilities to a cross-entropy that does so. The "
-            "loss stays finite, but beyond the clip it is flat: the samples that are most wrong have no gradient.",
-        )
-        for constant in (1e-5, 1e-6, 1e-7)
-    ),
-    (
-        "cross-entropy on probabilities",
-        _bounded(),
-        "your logarithm stops at -100, as that of a binary cross-entropy on *probabilities* does. The cross-entropy "
-        "that takes logits needs no such stop.",
-    ),
-    (
-        "exponential written out",
-        _by_exp(),
-        "the formulas are right, and log(1 + exp(s)) never rounds a probability. But exp(200) is larger than any "
-        "float32, so the result is infinite. Your framework has this very function in a form that does not overflow: "
-        "see the section above.",
-    ),
-)
-
+from advrec_teach.exercises.logarithms import FAR, SURE, TRICKS, by_probability
+from advrec_teach.reference import sigmoid, softplus
 
 # --- 02.1: the tutorial's pair of losses
 
@@ -146,15 +53,15 @@ def _pair_from(parts):
 
 
 def _tutorials_own(real_logits, fake_logits):
-    return _sigmoid(real_logits).mean() + _sigmoid(fake_logits).mean()
+    return sigmoid(real_logits).mean() + sigmoid(fake_logits).mean()
 
 
 def _tutorials_other(real_logits, fake_logits):
-    return -_sigmoid(fake_logits).mean()
+    return -sigmoid(fake_logits).mean()
 
 
 def _difference_of_probabilities(real_logits, fake_logits):
-    return _sigmoid(fake_logits).mean() - _sigmoid(real_logits).mean()
+    return sigmoid(fake_logits).mean() - sigmoid(real_logits).mean()
 
 
 def _pair_of_course(advrec: ModuleType):
@@ -309,7 +216,7 @@ EXERCISES = [
                 "probability of being wrong in place of its logarithm",
                 "the generator's loss is right, and so are the signs. In the discriminator's, both terms average 1 - D "
                 "or D itself where the text takes a logarithm.",
-                _pair_but(lambda real, fake: 1 - _sigmoid(real).mean() + _sigmoid(fake).mean()),
+                _pair_but(lambda real, fake: 1 - sigmoid(real).mean() + sigmoid(fake).mean()),
             ),
             Misconception(
                 "value instead of loss",
@@ -325,30 +232,30 @@ EXERCISES = [
             Misconception(
                 "everything called real",
                 "your discriminator wants real samples called real, and fake ones too: look at the term of the fakes.",
-                _pair_but(lambda real, fake: _softplus(-real).mean() + _softplus(-fake).mean()),
+                _pair_but(lambda real, fake: softplus(-real).mean() + softplus(-fake).mean()),
             ),
             Misconception(
                 "minimax for the generator",
                 "your second result is mean log(1 - D(fake)), the generator's half of the value V. It wants the same, "
                 "but the text derives -log D(fake), and the slopes differ.",
-                _pair_but(generator=lambda real, fake: -_softplus(fake).mean()),
+                _pair_but(generator=lambda real, fake: -softplus(fake).mean()),
             ),
             Misconception(
                 "label of the generator's fakes",
                 "your second result is -mean log(1 - D(fake)): with it the generator learns to be caught. It wants its "
                 "samples called real.",
-                _pair_but(generator=lambda real, fake: _softplus(fake).mean()),
+                _pair_but(generator=lambda real, fake: softplus(fake).mean()),
             ),
             Misconception(
                 "sign of the generator's loss",
                 "your second result has the opposite sign: it falls when the samples are caught.",
-                _pair_but(generator=lambda real, fake: -_softplus(-fake).mean()),
+                _pair_but(generator=lambda real, fake: -softplus(-fake).mean()),
             ),
             Misconception(
                 "generator judged by real samples",
                 "your second result is computed from the real logits. They do not depend on the generator: which "
                 "samples did it make?",
-                _pair_but(generator=lambda real, fake: _softplus(-real).mean()),
+                _pair_but(generator=lambda real, fake: softplus(-real).mean()),
             ),
             Misconception(
                 "results exchanged",
@@ -374,7 +281,7 @@ EXERCISES = [
                 "the formulas are right and stop working when the discriminator is sure: with a logit of 30 the "
                 "probability rounds to 1, and log(1 - D) is infinite. Use the logits themselves, as in the section "
                 "above.",
-                _pair_from(_plain()),
+                _pair_from(by_probability()),
             ),
             *(Misconception(name, message, _pair_from(parts)) for name, parts, message in TRICKS),
         ),
@@ -422,27 +329,27 @@ EXERCISES = [
                 "plain logarithms",
                 "right for ordinary logits, infinite for large ones: sigmoid(30) rounds to 1, and log(1 - 1) is "
                 "minus infinity. Work with the logits, not with D.",
-                _generator_from(_plain()),
+                _generator_from(by_probability()),
             ),
             Misconception(
                 "plain logarithm in minimax",
                 "your minimax loss is right for ordinary logits, and infinite for large ones: sigmoid(30) rounds to "
                 "1. Write log(1 - D) with softplus, from the logit.",
-                _generator_but(minimax=lambda s: -_plain()[1](s)),
+                _generator_but(minimax=lambda s: -by_probability()[1](s)),
             ),
             Misconception(
                 "plain logarithm in non-saturating",
                 "your non-saturating loss is right for ordinary logits, and infinite for -200: there sigmoid is 0. "
                 "Write -log D with softplus, from the logit.",
-                _generator_but(non_saturating=_plain()[0]),
+                _generator_but(non_saturating=by_probability()[0]),
             ),
             Misconception(
                 "minimax and non-saturating exchanged",
                 "your minimax and your non-saturating loss are each other's. Which of them contains log(1 - D), the "
                 "term of the discriminator's own loss?",
                 _generator_but(
-                    minimax=lambda s: _softplus(-s).mean(),
-                    non_saturating=lambda s: -_softplus(s).mean(),
+                    minimax=lambda s: softplus(-s).mean(),
+                    non_saturating=lambda s: -softplus(s).mean(),
                 ),
             ),
             Misconception(
@@ -450,42 +357,42 @@ EXERCISES = [
                 "the sign inside softplus is wrong in both logarithmic losses: your minimax is log D, your "
                 "non-saturating -log(1 - D). Check with s = 5: which of softplus(5) and softplus(-5) is nearly 0?",
                 _generator_but(
-                    minimax=lambda s: -_softplus(-s).mean(),
-                    non_saturating=lambda s: _softplus(s).mean(),
+                    minimax=lambda s: -softplus(-s).mean(),
+                    non_saturating=lambda s: softplus(s).mean(),
                 ),
             ),
             Misconception(
                 "label of a fake",
                 "your non-saturating loss is -log(1 - D), the discriminator's loss on a fake: lowering it makes the "
                 "samples easier to catch. The generator wants its samples called real.",
-                _generator_but(non_saturating=lambda s: _softplus(s).mean()),
+                _generator_but(non_saturating=lambda s: softplus(s).mean()),
             ),
             Misconception(
                 "sign of the non-saturating loss",
                 "your non-saturating loss has the opposite sign: it falls when D does. The loss is *minus* log D.",
-                _generator_but(non_saturating=lambda s: -_softplus(-s).mean()),
+                _generator_but(non_saturating=lambda s: -softplus(-s).mean()),
             ),
             Misconception(
                 "sign of the minimax loss",
                 "your minimax loss has the opposite sign: the generator makes log(1 - D) small, not large.",
-                _generator_but(minimax=lambda s: _softplus(s).mean()),
+                _generator_but(minimax=lambda s: softplus(s).mean()),
             ),
             Misconception(
                 "sign inside softplus of the minimax loss",
                 "your minimax loss is log D; log(1 - D) is asked for. Lowering log D lowers D: the samples get caught.",
-                _generator_but(minimax=lambda s: -_softplus(-s).mean()),
+                _generator_but(minimax=lambda s: -softplus(-s).mean()),
             ),
             Misconception(
                 "one loss for both names",
                 "your minimax loss is the non-saturating one. Minimax lowers log(1 - D), the term of the value V that "
                 "the generator can change.",
-                _generator_but(minimax=lambda s: _softplus(-s).mean()),
+                _generator_but(minimax=lambda s: softplus(-s).mean()),
             ),
             Misconception(
                 "sigmoid on a critic",
                 "your Wasserstein loss puts a sigmoid on the score. A critic's score is no logit; it is averaged as "
                 "it is.",
-                _generator_but(wasserstein=lambda s: -_sigmoid(s).mean()),
+                _generator_but(wasserstein=lambda s: -sigmoid(s).mean()),
             ),
             Misconception(
                 "sign of the Wasserstein loss",

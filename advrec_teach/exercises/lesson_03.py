@@ -9,7 +9,8 @@ from advrec_teach import reference_gan
 from advrec_teach.exercises.choices import ChoiceExercise
 from advrec_teach.exercises.diagnoses import Diagnosis, DiagnosisExercise, Sign
 from advrec_teach.exercises.functions import FunctionExercise, Misconception
-from advrec_teach.exercises.lesson_02 import FAR, SURE, TRICKS
+from advrec_teach.exercises.logarithms import FAR, SURE, TRICKS, by_probability
+from advrec_teach.reference import sigmoid, softplus
 
 # What happens to a right answer of 03.1, 03.3 and 03.4: the trial runs the package's versions.
 USED = "The next cell uses your function."
@@ -39,10 +40,6 @@ def _below(threshold):
     return lambda s: (s < threshold).astype(float)
 
 
-def _sigmoid(s):
-    return np.exp(-np.logaddexp(0, -s))
-
-
 def _accuracy_of_course(advrec: ModuleType):
     def accuracy(real_logits, fake_logits):
         return reference_gan.accuracy(advrec.numpy(real_logits), advrec.numpy(fake_logits))
@@ -65,23 +62,12 @@ def _smoothing_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
     return cases
 
 
-def _softplus(s):
-    return np.logaddexp(0, s)
-
-
-# The means of -log D and of -log(1 - D): from logits, and by way of D in float32, as a program gets it.
-STABLE = lambda s: _softplus(-s).mean(), lambda s: _softplus(s).mean()
-
-
-def _by_probability():
-    def d(s):
-        return np.float32(1) / (np.float32(1) + np.exp(-np.float32(s)))
-
-    return lambda s: -np.log(d(s)).mean(), lambda s: -np.log(np.float32(1) - d(s)).mean()
+# The means of -log D and of -log(1 - D), from logits.
+STABLE = lambda s: softplus(-s).mean(), lambda s: softplus(s).mean()
 
 
 def _clamped(limit):
-    return lambda s: _softplus(-np.clip(s, -limit, limit)).mean(), lambda s: _softplus(np.clip(s, -limit, limit)).mean()
+    return lambda s: softplus(-np.clip(s, -limit, limit)).mean(), lambda s: softplus(np.clip(s, -limit, limit)).mean()
 
 
 def _smoothed(rule, parts=STABLE):
@@ -407,7 +393,7 @@ EXERCISES = [
                 "mean probability",
                 "you average how *sure* the discriminator is. Accuracy counts judgements: each sample is judged "
                 "rightly or it is not.",
-                _shares(_sigmoid, lambda s: 1 - _sigmoid(s)),
+                _shares(sigmoid, lambda s: 1 - sigmoid(s)),
             ),
             Misconception(
                 "probability above 0",
@@ -466,10 +452,10 @@ EXERCISES = [
         misconceptions=(
             *(Misconception(name, message, _smoothed(rule)) for name, message, rule in LOSSES),
             Misconception(
-                "by way of D", f"right for ordinary logits, but {OVERFLOW}", _smoothed(_right, _by_probability())
+                "by way of D", f"right for ordinary logits, but {OVERFLOW}", _smoothed(_right, by_probability())
             ),
             *(
-                Misconception(f"{name}, by way of D", f"{message} And {OVERFLOW}", _smoothed(rule, _by_probability()))
+                Misconception(f"{name}, by way of D", f"{message} And {OVERFLOW}", _smoothed(rule, by_probability()))
                 for name, message, rule in LOSSES
             ),
             *(Misconception(name, message, _smoothed(_right, parts)) for name, parts, message in TRICKS),
