@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from advrec_teach.splits import Interactions
 
 
-def _unit_rows(train: Interactions, dtype: type[np.floating]) -> NDArray[np.floating]:
-    """Return every user's row divided by its length, so that products of rows are cosines; no items, a row of zeros."""
-    return train.table().astype(dtype) / np.sqrt(np.maximum(train.activity(), 1))[:, None].astype(dtype)
+def _unit_rows(table: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return every row of zeros and ones divided by its length: products are cosines. A row of zeros stays."""
+    return table / np.sqrt(np.maximum(table.sum(axis=1, keepdims=True), 1))
 
 
 def profile_statistics(train: Interactions, *, neighbours: int = 20) -> dict[str, NDArray[np.float64]]:
@@ -32,7 +32,7 @@ def profile_statistics(train: Interactions, *, neighbours: int = 20) -> dict[str
     """
     table = train.table().astype(np.float32)
     lengths = np.maximum(train.activity(), 1)
-    rows = _unit_rows(train, np.float32)
+    rows = _unit_rows(table)
     cosine = rows @ rows.T
     np.fill_diagonal(cosine, -1)
     k = min(neighbours, len(cosine) - 1)
@@ -61,12 +61,12 @@ def pca_suspicion(train: Interactions, *, components: int = 3) -> NDArray[np.flo
     -------
     ndarray of float64, shape ``[n_users]``
     """
+    from scipy.linalg import eigh
+
     table = train.table().astype(np.float32)
     centred = table - table.mean(axis=1, keepdims=True)
     scaled = centred / np.maximum(centred.std(axis=1, keepdims=True), 1e-12)
     covariance = (scaled @ scaled.T).astype(np.float64) / train.n_items
-    from scipy.linalg import eigh
-
     n = len(covariance)
     _, vectors = eigh(covariance, subset_by_index=[n - components, n - 1])
     return -np.square(vectors).sum(axis=1)
@@ -129,5 +129,5 @@ def likeness_weights(train: Interactions, *, power: float = 8.0) -> NDArray[np.f
     """
     if not power > 0:
         raise ValueError("power must be positive.")
-    rows = _unit_rows(train, np.float64)
+    rows = _unit_rows(train.table().astype(np.float64))
     return 1 / np.maximum(((rows @ rows.T) ** power).sum(axis=1), 1)

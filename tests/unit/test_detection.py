@@ -2,22 +2,14 @@
 
 import numpy as np
 import pytest
+from population_support import interactions, users_and_items
 
 from advrec_teach import detection
-from advrec_teach.splits import Interactions
-
-
-def interactions(table):
-    users, items = np.nonzero(table)
-    return Interactions(users, items, *table.shape)
 
 
 @pytest.fixture(scope="module")
 def train():
-    rng = np.random.default_rng(5)
-    table = rng.random((40, 25)) < rng.uniform(0.1, 0.7, size=25)
-    table[:, 3] = False  # an item that nobody has
-    return interactions(table)
+    return users_and_items()
 
 
 def test_statistics_against_loops(train):
