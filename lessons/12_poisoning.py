@@ -459,43 +459,28 @@ def search_step(rows, gradient, *, share, length, avoid):
 
 search_step = exercise("12.3").check(search_step)
 
-# %% tags=["pytorch"]
+# %%
 asked = train.table()[~train.table()[:, target]]  # users without the target, [users, films]
 before = asked @ baselines.ease_weights(INVERSE)
 border = advrec.tensor(np.sort(np.where(asked, -np.inf, before), axis=1)[:, -50])
 audience, inverse = advrec.tensor(asked.astype(np.float32)), advrec.tensor(INVERSE)
 
 
+# %% tags=["pytorch"]
 def soft_hits(rows):
     """Soft share of users whose first fifty the target enters, as a function of the fake rows."""
     scores = audience @ poisoned_weights(inverse, rows, target)
     return torch.sigmoid((scores - border) / 0.05).mean()
 
 
-rows, course = np.array(advrec.numpy(fake_rows)), []
-for number in range(SIZES["steps"]):
-    value, gradient = advrec.value_and_grad(soft_hits, advrec.tensor(rows))
-    course.append(100 * float(value))
-    rows = search_step(rows, advrec.numpy(gradient), share=2 / (number + 2), length=LENGTH - 1, avoid=TARGETS)
-    rows[:, target] = 1
-    rows = rows.astype(np.float32)
-print("median of the borders c_u:", round(float(np.median(advrec.numpy(border))), 2))
-print("soft hit ratio (%), step by step:", np.round(course, 1))
-
-
 # %% tags=["tensorflow"]
-asked = train.table()[~train.table()[:, target]]  # users without the target, [users, films]
-before = asked @ baselines.ease_weights(INVERSE)
-border = advrec.tensor(np.sort(np.where(asked, -np.inf, before), axis=1)[:, -50])
-audience, inverse = advrec.tensor(asked.astype(np.float32)), advrec.tensor(INVERSE)
-
-
 def soft_hits(rows):
     """Soft share of users whose first fifty the target enters, as a function of the fake rows."""
     scores = tf.linalg.matvec(audience, poisoned_weights(inverse, rows, target))
     return tf.reduce_mean(tf.sigmoid((scores - border) / 0.05))
 
 
+# %%
 rows, course = np.array(advrec.numpy(fake_rows)), []
 for number in range(SIZES["steps"]):
     value, gradient = advrec.value_and_grad(soft_hits, advrec.tensor(rows))
