@@ -158,7 +158,7 @@ class ListingExercise(Exercise):
     def judge(self, answer: Any) -> Verdict:
         """Run the three methods on small inputs and collect the faults that are left."""
         if answer is None or answer is Ellipsis:
-            return Verdict(NOT_ATTEMPTED, "The notebook goes on with the course's class.")
+            return Verdict(NOT_ATTEMPTED, "Nothing further on needs the class.")
         missing = [name for name in ("generate", "losses", "score") if not callable(getattr(answer, name, None))]
         if missing:
             return Verdict(NOT_YET, f"check() takes the class with its three methods, and {missing[0]} is missing.")
@@ -168,12 +168,12 @@ class ListingExercise(Exercise):
             return Verdict(NOT_YET, f"the class cannot be made without arguments: {_words(error)}")
         faults = remaining_faults(program)
         if not faults:
-            return Verdict(CORRECT, "no fault remains. From here on the notebook uses your class.")
+            return Verdict(CORRECT, "no fault remains.")
         listed = " ".join(f"({number}) {text}" for number, text in enumerate(faults.values(), start=1))
         if list(faults) == list(PRINTED):
             return Verdict(NOT_ATTEMPTED, f"this is the listing as printed, with all six of its faults: {listed}")
         many = "1 fault remains" if len(faults) == 1 else f"{len(faults)} faults remain"
-        return Verdict(NOT_YET, f"{many}: {listed} Until then the notebook goes on with the course's class.")
+        return Verdict(NOT_YET, f"{many}: {listed}")
 
 
 # What the listing as printed does wrong, in the order of the check.
