@@ -116,6 +116,7 @@ claim("no real user comes near half of the pace that the rule forbids", pace < 2
 mean = truth["rating"].mean()
 by_chance = truth.filter(rng.random(n) >= hit["stars lost"].mean())["rating"].mean()
 left = log["rating"].mean()
+print(f"mean stars: {mean:.3f} in truth, {left:.3f} left, {by_chance:.3f} left after losses by chance")
 claim(
     "the stars that are left are too kind: they move the mean up, five times as far as losses by chance move it",
     left - mean > 5 * abs(by_chance - mean),
@@ -147,6 +148,7 @@ def true_share(log):
 dropped = log.drop_nulls("time")
 filled = log.with_columns(time=pl.col("time").fill_null(pl.col("time").median().over("user").cast(pl.Int64)))
 shares = {"dropped": true_share(dropped), "filled": true_share(filled)}
+print({name: f"{share:.1%} of the neighbours are true" for name, share in shares.items()})
 claim("of the neighbours in the filled log a smaller share is true", shares["filled"] < shares["dropped"])
 
 # %% [markdown]
@@ -175,6 +177,7 @@ def padding(lengths, batch=64):
 
 shuffled = padding(rng.permutation(lengths))
 bucketed = padding(np.sort(lengths))
+print(f"padding: {shuffled:.0%} in random order, {bucketed:.0%} in buckets")
 claim("buckets take away more than two thirds of the padding", bucketed < shuffled / 3)
 
 # %% [markdown]
@@ -266,10 +269,9 @@ claim(
 one, other = (fidelity.transitions(rows, V) > 0 for rows in (real, ceiling))
 few = fidelity.divergences(real[: N // 4], ceiling[: N // 4], V)
 claim(
-    "of all transitions that occur, fewer than a third occur in both sets of people",
-    (one & other).sum() < (one | other).sum() / 3,
+    "fewer than a third of the transitions occur in both sets; a quarter of the rows diverge more, in all three",
+    (one & other).sum() < (one | other).sum() / 3 and all(few[k] > far["ceiling"][k] for k in few),
 )
-claim("with a quarter of the rows people diverge more, in all three", all(few[k] > far["ceiling"][k] for k in few))
 
 # %% [markdown]
 # *Takeaway:* a divergence is a property of the two distributions *and* of the number of rows. Compare at equal numbers,
@@ -284,12 +286,12 @@ claim("with a quarter of the rows people diverge more, in all three", all(few[k]
 # a real and a fake row the real one has the higher score, the **AUC** (area under the ROC curve). It needs no
 # threshold: 1/2 is a coin, 1 never errs. The networks are the two that also serve as discriminators: a **CNN**, whose
 # filters see two, three or four neighbouring films, with the largest response of each over the whole row (Kim, 2014);
-# and an **RNN**, an LSTM that reads the row and averages its states.
+# and an **RNN**, an LSTM (next section) that reads the row and averages its states.
 #
 # Each judge is first asked about two cases whose answer we know: other people, and the floor. The *margin* is three
 # standard deviations of a coin's AUC.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 half = rng.permutation(train_people)
 first, second = rows_of(half[: len(half) // 2], stride=3), rows_of(half[len(half) // 2 :], stride=3)
 M = min(len(first), len(second), SIZES["rows"])
@@ -308,6 +310,12 @@ coin = {kind: told_apart(second, ceiling, kind=kind) for kind in ("cnn", "rnn")}
 sure = {kind: told_apart(floor(M, SEED + 1), floor(N, SEED + 2), kind=kind) for kind in ("cnn", "rnn")}
 longer = told_apart(floor(M, SEED + 1), floor(N, SEED + 2), kind="cnn", epochs=3 * SIZES["judge"])
 margin = 3 * np.sqrt(1 / (6 * N))
+rows = {
+    "CNN": (coin["cnn"], sure["cnn"]),
+    "RNN": (coin["rnn"], sure["rnn"]),
+    "CNN, three times the training": (None, longer),
+}
+plots.table({"judge": name, "AUC, other people": other, "AUC, floor": low} for name, (other, low) in rows.items())
 
 # %%
 claim("ceiling: both judges are a coin, within six hundredths", max(abs(v - 0.5) for v in coin.values()) < 0.06)
@@ -370,7 +378,7 @@ claim("the logits of the second film are those by hand", np.allclose(by_hand[all
 # Counted transitions have gaps: most pairs never occur. **Smoothing** fills them by mixing in popularity. We take two
 # bigrams, a *sharp* one with hardly any of it and a *smooth* one with much.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 bigram, smooth = fidelity.fit_bigram(train, V, smoothing=5), fidelity.fit_bigram(train, V, smoothing=300)
 advrec.fit_generator(lstm, train, epochs=SIZES["likelihood"], seed=SEED)
 share = floor_model / floor_model.sum()
@@ -390,6 +398,7 @@ surprised = {
 sharp_far, smooth_far = (
     fidelity.divergences(real, fidelity.sample_bigram(b, N, length=L, seed=SEED), V) for b in (bigram, smooth)
 )
+plots.table({"model": name, "-log p of a film (nats)": value} for name, value in surprised.items())
 
 # %%
 claim("new people: -log p of a film, LSTM (nats)", surprised["LSTM"])
@@ -449,8 +458,10 @@ noise = advrec.numpy(advrec.gumbel_noise((draws, 6), generator=advrec.generator(
 drawn = (logits + noise).argmax(axis=1)
 moved = (logits + noise + np.array([1e-4, 0, 0, 0, 0, 0])).argmax(axis=1)
 often = np.bincount(drawn, minlength=6) / draws
-claim("each item is drawn as often as its probability says, within a hundredth", np.allclose(often, p, atol=0.01))
-claim("moving a logit by 0.0001 changes fewer than one draw in a thousand", (moved != drawn).mean() < 0.001)
+claim(
+    "items come as often as their probabilities say; a logit moved by 0.0001 changes no more than a draw in a thousand",
+    np.allclose(often, p, atol=0.01) and (moved != drawn).mean() < 0.001,
+)
 
 # %% [markdown]
 # *Takeaway:* the *mean* answer over all draws has a slope, $p_k (v_k - \sum_m p_m v_m)$. A *drawn* answer has none.
@@ -735,7 +746,6 @@ def play(start, estimator, *, steps, rate):
 scratch = advrec.SequenceGenerator(V, length=L, hidden=SIZES["hidden"], seed=SEED)
 games = {
     "scratch, straight-through": play(scratch, "straight-through", steps=SIZES["game"], rate=0.003),
-    "scratch, policy gradient": play(scratch, "reinforce", steps=SIZES["game"], rate=0.003),
     "likelihood, straight-through": play(lstm, "straight-through", steps=SIZES["tune"], rate=0.001),
     "likelihood, policy gradient": play(lstm, "reinforce", steps=SIZES["tune"], rate=0.001),
     "likelihood, soft": play(lstm, "gumbel", steps=SIZES["tune"], rate=0.001),
@@ -746,9 +756,7 @@ invented = {name: advrec.sample_sequences(g, N, seed=SEED) for name, g in networ
 far |= {name: fidelity.divergences(real, rows, V) for name, rows in invented.items()}
 
 # %% tags=["nbval-ignore-output"]
-fig, axes = plots.figure(
-    "Shown soft rows, the discriminator wins; in large steps every game leads away from people", columns=2
-)
+fig, axes = plots.figure("Shown soft rows, the discriminator wins; no game brings the LSTM nearer to people", columns=2)
 for name, role in {
     "likelihood, straight-through": "defended",
     "likelihood, policy gradient": "extra",
@@ -771,32 +779,30 @@ plots.label(axes[1], x="divergence of co-occurrence (bits)", y="")
 # %%
 end = {name: history["discriminator_loss"][-20:].mean() for name, (_, history) in games.items()}
 claim(
-    "shown soft rows, the discriminator ends with less than half of the loss that one-hot rows leave it",
-    end["likelihood, soft"] < min(end["likelihood, straight-through"], end["likelihood, policy gradient"]) / 2,
-)
-scratched = [far["scratch, straight-through"], far["scratch, policy gradient"]]
-claim(
-    "from scratch, both end further from people than the floor, in popularity and co-occurrence",
-    all(g[k] > far["floor"][k] for g in scratched for k in ("popularity", "co-occurrence")),
+    "shown soft rows, the discriminator ends with less than two thirds of the loss that one-hot rows leave it",
+    end["likelihood, soft"] < min(end["likelihood, straight-through"], end["likelihood, policy gradient"]) * 2 / 3,
 )
 claim(
-    "after likelihood, each game in large steps takes the co-occurrence further from people",
-    all(
-        far[name]["co-occurrence"] > far["likelihood"]["co-occurrence"]
-        for name in ("likelihood, straight-through", "likelihood, policy gradient", "likelihood, soft")
-    ),
+    "from scratch, straight-through ends further from people than the floor, in popularity and co-occurrence",
+    all(far["scratch, straight-through"][k] > far["floor"][k] for k in ("popularity", "co-occurrence")),
+)
+start = far["likelihood"]["co-occurrence"]
+tuned = {name: far[name]["co-occurrence"] - start for name in games if name.startswith("likelihood")}
+claim(
+    "after likelihood, straight-through takes the co-occurrence further from people, soft rows further still",
+    0 < tuned["likelihood, straight-through"] < tuned["likelihood, soft"],
 )
 claim(
-    "in steps of a tenth the game leaves the co-occurrence where it was, within a hundredth of a bit",
-    abs(far["likelihood, small steps"]["co-occurrence"] - far["likelihood"]["co-occurrence"]) < 0.01,
+    "no game after likelihood brings it nearer by more than a hundredth of a bit, and small steps move it by less",
+    min(tuned.values()) > -0.01 and abs(tuned["likelihood, small steps"]) < 0.01,
 )
 
 # %% [markdown]
 # *Takeaway:* in the steps that we can afford, the game alone does not get as far as a draw by popularity. After
-# likelihood it takes away more than it gives in large steps, and changes next to nothing in small ones. That fits what
-# others found with more patience: on text, Caccia et al. (2020) report that networks trained by likelihood beat GANs at
-# every balance of quality and diversity. It is not *impossible*: de Masson d'Autume et al. (2019) train a GAN of text
-# from scratch, with very large batches and a reward for every word, and come out about level with likelihood.
+# likelihood, none of our games brought the LSTM nearer; in small steps it stays where it was. That fits what others
+# found with more patience: on text, Caccia et al. (2020) report that networks trained by likelihood beat GANs at every
+# balance of quality and diversity. It is not *impossible*: de Masson d'Autume et al. (2019) train a GAN of text from
+# scratch, with very large batches and a reward for every word, and come out about level with likelihood.
 # (`PROFILE = "full"` plays more than a hundred times as long as we do.)
 #
 # ## A variational autoencoder beside it
@@ -849,7 +855,7 @@ claim(
 #
 # All candidates stand before all measures: transitions, co-occurrence, and a fresh RNN as judge for each. Two controls
 # stand beside them, the floor and `copies`, which are rows of the training people handed out as they are. Of the four
-# below, the nearest to people in transitions *and* in co-occurrence is
+# below, the nearest to people in *co-occurrence* is
 #
 # - **a**: the LSTM that learned in the game from scratch, since it was trained to be taken for real;
 # - **b**: the sharp bigram, which is hard to beat on little data;
@@ -897,7 +903,7 @@ order = [
     "floor",
 ]
 fig, axes = plots.figure(
-    "Of the four candidates likelihood comes nearest to people; the game from scratch stays beyond the floor",
+    "Likelihood and the bigram come near to people; the game from scratch gets no nearer than the floor",
     columns=3,
     size=(12, 3.8),
     sharey=True,
@@ -916,26 +922,33 @@ axes[2].set_xlim(0.4, 1)
 plots.table({"rows": name, **far[name], "AUC": caught[name]} for name in order)
 
 # %%
-counts, game = ("transitions", "co-occurrence"), "LSTM, game from scratch"
+game = "LSTM, game from scratch"
+ours, lead = far["LSTM, likelihood"], far["bigram"]["transitions"] - far["LSTM, likelihood"]["transitions"]
 claim(
-    "of the four candidates the LSTM by likelihood is nearest to people, in transitions and in co-occurrence",
-    all(far["LSTM, likelihood"][k] < far[name][k] for name in ("bigram", "VAE", game) for k in counts),
+    "of the four candidates the LSTM by likelihood is nearest to people in co-occurrence",
+    all(ours["co-occurrence"] < far[name]["co-occurrence"] for name in ("bigram", "VAE", game)),
 )
 claim(
-    "the judge tells the LSTM by likelihood apart less than the VAE, both games and the floor",
-    all(caught["LSTM, likelihood"] < caught[k] for k in ("VAE", "LSTM, likelihood, then game", game, "floor")),
+    "in transitions it and the bigram are level, within three hundredths of a bit, and nearer than the other two",
+    abs(lead) < 0.03
+    and all(
+        far[k]["transitions"] < far[name]["transitions"]
+        for k in ("bigram", "LSTM, likelihood")
+        for name in ("VAE", game)
+    ),
 )
 claim(
-    "the bigram is no straw man: the judge tells it apart less than the floor and the game from scratch",
-    caught["bigram"] < min(caught["floor"], caught[game]) - margin,
+    "the judge tells the LSTM by likelihood and the bigram apart less than the floor and both games",
+    max(caught["LSTM, likelihood"], caught["bigram"])
+    < min(caught[k] for k in ("floor", game, "LSTM, likelihood, then game")),
 )
 claim("LSTM by likelihood: AUC of the judge", caught["LSTM, likelihood"])
 
 # %% [markdown]
-# *Takeaway:* an LSTM trained by likelihood on a few hundred people is nearer to new people, by both counts, than the
-# bigram, the VAE and the game from scratch. The bigram, which counts pairs, is closer behind than its simplicity
-# suggests. And a judge has no verdict "real", only "not caught": more rows, or a stronger network, may still find out
-# what this one missed.
+# *Takeaway:* an LSTM trained by likelihood on a few hundred people comes nearest to new people in what goes together.
+# In what follows on what, the bigram, which counts pairs, is level with it, and it depends on the seed which of the two
+# the judge finds harder to catch. So keep both kinds of measure. And a judge has no verdict "real", only "not caught":
+# more rows, or a stronger network, may still find out what this one missed.
 #
 # One row of the table is too good: `copies`.
 #
@@ -953,7 +966,7 @@ claim("LSTM by likelihood: AUC of the judge", caught["LSTM, likelihood"])
 # %% tags=["nbval-ignore-output"]
 known = train[rng.permutation(len(train))[:300]]
 parrot = advrec.SequenceGenerator(V, length=L, hidden=SIZES["hidden"], seed=SEED)
-advrec.fit_generator(parrot, known, epochs=20 * SIZES["likelihood"], learning_rate=0.01, seed=SEED)
+advrec.fit_generator(parrot, known, epochs=15 * SIZES["likelihood"], learning_rate=0.01, seed=SEED)
 candidates = tests | {"parrot": advrec.sample_sequences(parrot, N, seed=SEED)}
 seen = dict.fromkeys(candidates, train) | {"parrot": known, "copies": theirs}
 copied = {
@@ -971,8 +984,8 @@ plots.table({"rows": name, **values} for name, values in copied.items())
 near = {name: values["nearest training row"] for name, values in copied.items()}
 alike = {name: values["films shared by two rows"] for name, values in copied.items()}
 claim(
-    "the judge tells copies apart less than the bigram, though they share every film with a training row",
-    caught["copies"] < caught["bigram"] and near["copies"] == L,
+    "copies keep the judge within a tenth of a coin, though they share every film with a training row",
+    abs(caught["copies"] - 0.5) < 0.1 and near["copies"] == L,
 )
 claim(
     "with the nearest training row the LSTM shares at most half a film more than new people, the parrot more than one",
