@@ -964,9 +964,9 @@ claim("LSTM by likelihood: AUC of the judge", caught["LSTM, likelihood"])
 # We also make a generator that we *know* to copy: the same LSTM, trained far too long on few rows.
 
 # %% tags=["nbval-ignore-output"]
-known = train[rng.permutation(len(train))[:300]]
+known = train[rng.permutation(len(train))[:100]]
 parrot = advrec.SequenceGenerator(V, length=L, hidden=SIZES["hidden"], seed=SEED)
-advrec.fit_generator(parrot, known, epochs=15 * SIZES["likelihood"], learning_rate=0.01, seed=SEED)
+advrec.fit_generator(parrot, known, epochs=30 * SIZES["likelihood"], learning_rate=0.01, seed=SEED)
 candidates = tests | {"parrot": advrec.sample_sequences(parrot, N, seed=SEED)}
 seen = dict.fromkeys(candidates, train) | {"parrot": known, "copies": theirs}
 copied = {
@@ -988,8 +988,8 @@ claim(
     abs(caught["copies"] - 0.5) < 0.1 and near["copies"] == L,
 )
 claim(
-    "with the nearest training row the LSTM shares at most half a film more than new people, the parrot more than one",
-    near["LSTM, likelihood"] < near["ceiling"] + 0.5 and near["parrot"] > new_people + 1,
+    "with the nearest training row the LSTM shares at most half a film more than new people, the parrot three more",
+    near["LSTM, likelihood"] < near["ceiling"] + 0.5 and near["parrot"] > new_people + 3,
 )
 claim(
     "two rows of the LSTM share as many films as two of people, within a tenth; after the game two rows share more",
