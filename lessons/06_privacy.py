@@ -496,7 +496,7 @@ together = [g * min(1, C / np.linalg.norm(g)) for g in together]
 influence = {name: np.linalg.norm(a - b) * B / C for name, (a, b) in {"each": each, "together": together}.items()}
 print({name: round(float(value), 2) for name, value in influence.items()})
 claim(
-    "leaving out the loud person moves the sum by C at most with each clipped, by more than ten C with the whole clipped",
+    "leaving out the loud person moves the sum by at most C with each clipped, by ten C and more with the whole",
     influence["each"] < 1.001 and influence["together"] > 10,
 )
 
@@ -657,6 +657,8 @@ claim(
     "eps = 16 predicts others better than popularity counts, eps = 1 worse",
     bool(private[16]["-log p"] < results["popularity"]["-log p"] < private[1]["-log p"]),
 )
+
+# %%
 claim(
     "plain, stopped early: canaries are found with an AUC above 0.9, and more surely than members",
     early["AUC, canaries"] > max(0.9, early["AUC"]),
@@ -703,6 +705,11 @@ claim(
 # row's gradient in hooks, and its optimiser clips and adds noise. It knows layers, so we write the generator in layers:
 # the start is one more row of the embedding. Its accountant is a second opinion on ours.
 
+# %% [markdown] tags=["tensorflow"]
+# The second program is the slow one: one row after the other, each with a tape of its own, then the course's reference
+# in NumPy and 64 bits for the clipping. (The library for private training in TensorFlow wraps optimisers of Keras 2,
+# and our models are Keras 3.)
+
 # %% tags=["pytorch"]
 warnings.filterwarnings("ignore", message="Full backward hook")
 opacus = accounting.library("opacus")
@@ -734,11 +741,6 @@ theirs = dp_optimizer(sgd, noise_multiplier=0.0, max_grad_norm=C, expected_batch
 theirs.step()
 moved = w["vectors"] - wrapped._module.vectors.weight[:V], w["out"] - wrapped._module.out.weight.T
 second_opinion = dict(zip(("vectors", "out"), map(advrec.numpy, moved)))
-
-# %% [markdown] tags=["tensorflow"]
-# The second program is the slow one: one row after the other, each with a tape of its own, then the course's reference
-# in NumPy and 64 bits for the clipping. (The library for private training in TensorFlow wraps optimisers of Keras 2,
-# and our models are Keras 3.)
 
 # %% tags=["tensorflow"]
 from advrec_teach import reference_privacy
@@ -788,7 +790,7 @@ print(f"a private step takes {ratio:.1f} times as long as a plain one")
 # %%
 claim("a private step takes less than four times as long as a plain one", ratio < 4)
 
-# %% [markdown]
+# %% [markdown] tags=["both-frameworks"]
 # *Takeaway:* a private step is affordable, because the rows are worked on together. What is expensive is what the noise
 # costs in quality.
 #

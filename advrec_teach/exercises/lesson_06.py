@@ -187,8 +187,12 @@ COUNT = (
 )
 STEP = (
     Misconception("the sum is clipped", BATCH, _wrong(shorten=_whole)),
-    Misconception("the mean is clipped", BATCH, _mean_clipped),
-    Misconception("the mean of the rows is clipped", BATCH, _mean_clipped_rows),
+    Misconception("the mean is clipped", f"your mean has length C at most, its rows have any. {BATCH}", _mean_clipped),
+    Misconception(
+        "the mean of the rows is clipped",
+        f"your mean of those drawn has length C at most, its rows have any. {BATCH}",
+        _mean_clipped_rows,
+    ),
     Misconception(
         "not clipped",
         "your rows keep their lengths. Without clipping a person may move the sum as far as she likes, and no noise is "

@@ -71,7 +71,7 @@ class SetGenerator(_Network):
 
     def log_probabilities(self, rows: Tensor) -> Tensor:
         """Return the logarithm of the probability of each item given those before it: [n, any] gives [n, any]."""
-        return set_log_probabilities(self.weights, rows)
+        return set_log_probabilities(dict(self.weights.items()), rows)
 
     def roll(self, noise: Tensor) -> Tensor:
         """Return the one-hot rows that are drawn with this Gumbel noise, both [n, length, n_items]."""
