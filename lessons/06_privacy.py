@@ -64,8 +64,8 @@ device = advrec.setup(lesson="06", profile=PROFILE, seed=SEED)
 # %% [markdown]
 # ## Three groups of people
 #
-# "Nobody in these data exists, so nobody can be harmed." You will read this sentence in many papers on synthetic data.
-# This lesson measures whether it is true.
+# "Nobody in these data exists, so nobody can be harmed." So goes the shortest argument for synthetic data. This lesson
+# measures whether it is true.
 #
 # We take the last twelve films of each person, among the films with the most ratings: **one row a person**. (In lesson
 # 04 a person had many rows. Here the person is what is to be protected, and every number below counts persons.) The
@@ -154,9 +154,9 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* without the column "to others" the table would tell you little: real people have neighbours at a distance
-# of a few films too. Next to it the long training is plain to see. And a mean over rows has a blind spot: it says
-# nothing about a single person. For that we ask the other way round.
+# *Takeaway:* without the column "to others" the table would tell you little: real people have neighbours too. Next to
+# it the long training is plain to see, and yet its rows are far from copies. And a mean over rows has a blind spot: it
+# says nothing about a single person. For that we ask the other way round.
 #
 # ## Was she a member?
 #
@@ -369,8 +369,7 @@ claim(
 # %% [markdown]
 # *Takeaway:* epsilon is an exponent. Near 1 it is a promise about everybody; at 8 the sentence alone promises hardly
 # anything, though the actual attacks may still fail. $\delta$ has to be well below one over the number of people, else
-# a program that publishes one person at random would pass. Our few hundred people leave no room for much less than
-# 0.001.
+# a program that publishes one person at random would pass. For our few hundred people we take 0.001.
 #
 # ## DP-SGD: clip each, add noise
 #
@@ -570,11 +569,11 @@ claim("the account as given reports less than half of what was spent", flatterin
 #
 # We train the small generator without privacy, once for a good while and once stopped early; with clipping and no
 # noise; and privately. All by the package's `advrec.fit_private`, whose private gradient is the one that you wrote; its
-# steps are Adam's, which sees the noisy gradient only, so that it spends nothing more. The controls at the
-# other end are popularity counts (no privacy at all, one number a film) and an untrained generator.
+# steps are Adam's, which sees the noisy gradient only, so that it spends nothing more. The controls at the other end
+# are popularity counts (one number a film, no privacy at all) and an untrained generator.
 #
 # An average may hide those who stand out. So we smuggle in thirty **canaries** (Carlini et al., 2019): made-up members
-# with random films, who have nothing in common with anyone. A thousand more made-up rows stay outside.
+# with random films, unlike anybody. A thousand more such rows stay outside.
 
 # %%
 canaries = np.stack([rng.choice(V, L, replace=False) for _ in range(1030)])
@@ -707,8 +706,8 @@ claim(
 
 # %% [markdown] tags=["tensorflow"]
 # The second program is the slow one: one row after the other, each with a tape of its own, then the course's reference
-# in NumPy and 64 bits for the clipping. (The library for private training in TensorFlow wraps optimisers of Keras 2,
-# and our models are Keras 3.)
+# in NumPy and 64 bits for the clipping. (A library that does private training for models of Keras 3, as ours are, we
+# did not find.)
 
 # %% tags=["pytorch"]
 warnings.filterwarnings("ignore", message="Full backward hook")
