@@ -287,8 +287,8 @@ _BEST = (
 )
 INTERVAL = (
     Misconception("unpaired", _PAIRS, _unpaired(True)),
-    Misconception("unpaired, unequal variances", _PAIRS, _unpaired(False)),
-    Misconception("unpaired, by hand", _PAIRS, _unpaired_by_hand),
+    Misconception("unpaired, unequal variances", _PAIRS + " Two variances do not mend that.", _unpaired(False)),
+    Misconception("unpaired, by hand", _PAIRS + " Their variances do not add up.", _unpaired_by_hand),
     Misconception(
         "sd instead of standard error",
         "your half width belongs to a single repetition: it does not shrink with more of them. The mean of n "
@@ -346,9 +346,13 @@ INTERVAL = (
         ),
     ),
     Misconception("one seed", _ONE, _place(lambda d: 0, True)),
-    Misconception("one seed and no interval", _ONE, _place(lambda d: 0, False)),
+    Misconception("one seed, no interval", _ONE + " And your interval has no width.", _place(lambda d: 0, False)),
     Misconception("the best seed", _BEST, _place(lambda d: int(d.argmax()), True)),
-    Misconception("the best seed and no interval", _BEST, _place(lambda d: int(d.argmax()), False)),
+    Misconception(
+        "the best seed, no interval",
+        _BEST + " And your interval has no width.",
+        _place(lambda d: int(d.argmax()), False),
+    ),
 )  # fmt: skip
 
 
