@@ -11,7 +11,7 @@
 # # 05 · Do fake users make recommendations better?
 #
 # You will find out what a recommender gains when invented users are added to its training data, what it gains when the
-# added users are people, and how easily an experiment reports a gain that is not there.
+# added users are people, and what a leak makes of the answer.
 
 # %% [markdown]
 # **You will be able to**
@@ -616,7 +616,7 @@ claim(
 # reports a gain for sparse users owes you the width, and the copies. New people do help them, where we can see it: in
 # BPR at least on average.
 #
-# ## A gain that is not there
+# ## What a leak is worth
 #
 # **Question.** How do published experiments find that fake users help?
 #
@@ -625,8 +625,8 @@ claim(
 #
 # ### Exercise 05.5 · bug hunt: split too late · 15 min · ***
 #
-# Two faults let the test into the training or the invented users into the test. Nothing stops, and the score gets
-# better. Mend both.
+# It has two faults: one of them lets the test into what is invented, the other lets what is invented into the test.
+# Nothing stops, and nothing warns. Mend both.
 
 
 # %%
@@ -709,8 +709,8 @@ claim(
 
 # %% [markdown]
 # *Takeaway:* the first fault hands the answers over. An LSTM that has read the test writes test films behind the right
-# films, and the recommender learns them from it. No test film is in the training data, and every check for that passes:
-# the leak goes *through the generator*. The second fault works the other way here: the model predicts the LSTM's
+# films, and the recommender learns them from it. No customer's test rating is among their training ratings, and every
+# check for that passes: the leak goes *through the generator*. The second fault works the other way here: the model predicts the LSTM's
 # draws worse than people, so the shipped number is lower, and it is about the wrong users. Two faults can hide each
 # other. Split first, then let nothing that is made from data see more than the training part.
 #
