@@ -710,9 +710,9 @@ claim(
 # %% [markdown]
 # *Takeaway:* the first fault hands the answers over. An LSTM that has read the test writes test films behind the right
 # films, and the recommender learns them from it. No customer's test rating is among their training ratings, and every
-# check for that passes: the leak goes *through the generator*. The second fault works the other way here: the model predicts the LSTM's
-# draws worse than people, so the shipped number is lower, and it is about the wrong users. Two faults can hide each
-# other. Split first, then let nothing that is made from data see more than the training part.
+# check for that passes: the leak goes *through the generator*. The second fault works the other way here: the model
+# predicts the LSTM's draws worse than people, so the shipped number is lower, and it is about the wrong users. Two
+# faults can hide each other. Split first, then let nothing that is made from data see more than the training part.
 #
 # ## What can go wrong
 #
