@@ -182,8 +182,8 @@ claim("buckets take away more than two thirds of the padding", bucketed < shuffl
 
 # %% [markdown]
 # We go one step further. The generator writes rows of one fixed length, so we cut every history into windows
-# (`sequences.windows`) and keep the full ones: no padding at all. To make this lesson fit a laptop, only the films
-# with the most ratings take part.
+# (`sequences.windows`) and keep the full ones: no padding at all. From here on a *row* is such a window, no longer a
+# line of the log. To make this lesson fit a laptop, only the films with the most ratings take part.
 #
 # Films that a user rated within the same second have no order. Sorting them by id would invent one, for a network to
 # learn. So they are put in random order.
@@ -231,7 +231,7 @@ print(" → ".join(titles[real[0]][:6]))
 # divergence (lesson 02), here in bits: 0 for equal ones, 1 for ones that share nothing. What to count:
 #
 # - **popularity**: how often each film occurs;
-# - **transitions**: how often film $j$ comes right after film $i$;
+# - **transitions**: how often film $j$ comes right after film $i$, for each pair of the $V$ films;
 # - **co-occurrence**: how often $i$ and $j$ are in the same row, in whatever order.
 #
 # A divergence alone says nothing. The **ceiling** is what other real people get. The **floor** is a draw by popularity
@@ -289,7 +289,8 @@ claim(
 # and an **RNN**, an LSTM (next section) that reads the row and averages its states.
 #
 # Each judge is first asked about two cases whose answer we know: other people, and the floor. The *margin* is three
-# standard deviations of a coin's AUC.
+# standard deviations of a coin's AUC over independent rows. Ours are not quite: several windows come from one person.
+# So we allow the ceiling a little more than a margin.
 
 # %% tags=["nbval-ignore-output"]
 half = rng.permutation(train_people)
@@ -416,7 +417,8 @@ claim(
 # *Takeaway:* the last film helps, and the films before it help again. The two bigrams hold a surprise: the one that
 # predicts worse imitates better. The sharp one hardly ever writes a pair that nobody wrote; but new people do write new
 # pairs, and each of them costs it much. Predicting and imitating are two tasks, and a baseline has to be set for the
-# task. Ours is to imitate, so the sharp bigram is the opponent from here on.
+# task. Ours is to imitate, so the sharp bigram is the opponent from here on. (We saw that it imitates better on the
+# rows of `real`, which also judge everyone. That choice can only help the bigram.)
 #
 # To *invent* a user, draw the first film, feed it back, draw the next.
 #
@@ -464,8 +466,9 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* the *mean* answer over all draws has a slope, $p_k (v_k - \sum_m p_m v_m)$. A *drawn* answer has none.
-# What the generator needs is the first; a framework can only differentiate the second. There are two ways out.
+# *Takeaway:* the *mean* answer over all draws is $\sum_k p_k v_k$. Differentiate it with respect to the logit $l_k$,
+# and you get its slope, $p_k (v_k - \sum_m p_m v_m)$. A *drawn* answer has none. What the generator needs is the first;
+# a framework can only differentiate the second. There are two ways out.
 #
 # ## Way out 1: draw softly, look hard
 #
@@ -480,7 +483,8 @@ claim(
 #
 # ### Exercise 04.2 · straight through · 15 min · **
 #
-# Return one-hot vectors of the items that are drawn, with the gradient of the Gumbel-softmax.
+# Return one-hot vectors of the items that are drawn, with the gradient of the Gumbel-softmax. Use the noise that you
+# are given: then a draw can be repeated, and checked.
 
 
 # %% tags=["pytorch", "exercise"]
@@ -527,8 +531,8 @@ draw = exercise("04.2").check(draw)
 # $$\nabla \, \mathbb{E}[v] = \mathbb{E}\big[ (v - b)\, \nabla \log p(\text{drawn}) \big] .$$
 #
 # Rows that earn more than $b$ become more likely, others less. The **baseline** $b$, here the mean reward of the batch,
-# leaves the mean where it is (but for a factor $1 - 1/n$) and calms the noise. SeqGAN (Yu et al., 2017) trains its
-# generator of text that way.
+# leaves the mean where it is (but for a factor $1 - 1/n$, as each row is part of its own baseline) and calms the noise.
+# SeqGAN (Yu et al., 2017) trains its generator of text that way.
 #
 # ### Exercise 04.3 · the policy gradient · 10 min · **
 #
@@ -612,7 +616,7 @@ claim(
 # %% [markdown]
 # *Takeaway:* bias or noise, your choice. Straight-through uses how the judge's answer changes in every direction, and
 # is somewhat wrong about it; the policy gradient uses one number a draw, and is right on average. Here there is one
-# draw among six items. A row has a dozen draws among hundreds.
+# draw among six items. A row has a dozen draws among two hundred.
 #
 # ## Bug hunt: a listing that cannot work
 #
@@ -621,8 +625,10 @@ claim(
 # derives $-\log D(G(z))$ for the generator and $-[\log D(x) + \log(1 - D(G(z)))]$ for the discriminator.
 #
 # `generate` makes fake rows from noise, with weights `w`: an item's vectors, `w["vectors"]` [n_items, d]; matrices
-# `w["input"]` [d, d], `w["last"]` [d, 1] and `w["out"]` [d, n_items]. `losses` takes logits. `score` asks a judge, a
-# network that takes *one* tensor of rows, for the logits of a whole data set, which is a list of batches.
+# `w["input"]` [d, d], `w["last"]` [d, 1] and `w["out"]` [d, n_items]. `losses` takes logits and returns two numbers:
+# the discriminator's, a sum of two means over rows, and the generator's, one such mean. `score` asks a judge, a
+# network that takes *one* tensor of rows, for the logits of a whole data set, which is a list of batches, and returns
+# them in one tensor.
 #
 # ### Exercise 04.4 · bug hunt: six faults · 25 min · ***
 #
@@ -727,10 +733,12 @@ ArticleGAN = exercise("04.4").check(ArticleGAN)
 # game make it better?
 #
 # `advrec.fit_sequence_gan` is the loop: the discriminator (here the CNN) learns from a batch of real and drawn rows,
-# then the generator takes one step with one of the two gradients. The generator starts **from scratch**, or **after
-# likelihood**, as SeqGAN does. Two further runs change one thing each: one shows the discriminator the soft vectors $s$
+# then the generator takes one step with one of the two gradients, with the package's versions of your two functions.
+# The temperature is $\tau = 1$, at which the comparison above found the straight-through slope well off. The generator
+# starts **from scratch**, or **after likelihood**, as SeqGAN does. The discriminator starts untrained; SeqGAN's has
+# been trained before. Two further runs change one thing each: one shows the discriminator the soft vectors $s$
 # themselves, one takes steps of a tenth of the size. For comparison stand the network before any training, and the
-# floor.
+# floor. The left panel leaves out the games from scratch and in small steps.
 
 
 # %%
@@ -756,6 +764,7 @@ invented = {name: advrec.sample_sequences(g, N, seed=SEED) for name, g in networ
 far |= {name: fidelity.divergences(real, rows, V) for name, rows in invented.items()}
 
 # %% tags=["nbval-ignore-output"]
+dashes = {"defended": "-.", "extra": "-", "attacked": "--"}
 fig, axes = plots.figure("Shown soft rows, the discriminator wins; no game brings the LSTM nearer to people", columns=2)
 for name, role in {
     "likelihood, straight-through": "defended",
@@ -764,15 +773,18 @@ for name, role in {
 }.items():
     values = games[name][1]["discriminator_loss"]
     means = np.convolve(values, np.ones(5) / 5, mode="valid")  # of five steps each
-    plots.line(axes[0], np.arange(len(means)), means, role, name.split(", ")[1], marker="")
+    plots.line(axes[0], np.arange(len(means)), means, role, name.split(", ")[1], marker="", linestyle=dashes[role])
 axes[0].axhline(2 * np.log(2), color=plots.RANDOM, linewidth=1)
-plots.label(axes[0], x="step of the game", y="discriminator's loss (grey: a coin)", legend=True)
+plots.label(axes[0], x="step of the game, after likelihood", y="discriminator's loss (grey: a coin)", legend=True)
 names = ["ceiling", "likelihood", *(k for k in games if k.startswith("likelihood"))]
 names += [*(k for k in games if k.startswith("scratch")), "untrained", "floor"]
 axes[1].barh(
     names[::-1],
     [far[k]["co-occurrence"] for k in names[::-1]],
-    color=[plots.RANDOM if k in ("floor", "ceiling") else plots.FAKE for k in names[::-1]],
+    color=[
+        plots.REAL if k == "ceiling" else plots.RANDOM if k in ("floor", "untrained") else plots.FAKE
+        for k in names[::-1]
+    ],
 )
 plots.label(axes[1], x="divergence of co-occurrence (bits)", y="")
 
@@ -798,12 +810,18 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* in the steps that we can afford, the game alone does not get as far as a draw by popularity. After
-# likelihood, none of our games brought the LSTM nearer; in small steps it stays where it was. That fits what others
-# found with more patience: on text, Caccia et al. (2020) report that networks trained by likelihood beat GANs at every
-# balance of quality and diversity. It is not *impossible*: de Masson d'Autume et al. (2019) train a GAN of text from
-# scratch, with very large batches and a reward for every word, and come out about level with likelihood.
-# (`PROFILE = "full"` plays more than a hundred times as long as we do.)
+# *Takeaway:* from scratch, the straight-through game did not lead towards people: in the figure it ends even further
+# off than the same network before any training. More steps of this kind need not help. After likelihood, none of our
+# games brought the LSTM nearer; in small steps it hardly moved, which says little about the game.
+#
+# One doubt stays. In the left panel the discriminator's loss on one-hot rows keeps near a coin's: it has learned little
+# that it could pass on. We did *not* train it before the game, as SeqGAN does. Whether a better prepared opponent would
+# change the outcome is left open here; the cell above is the place to try it.
+#
+# That none of the games won fits what others found with more patience: on text, Caccia et al. (2020) report that
+# networks trained by likelihood beat GANs at every balance of quality and diversity. It is not *impossible*: de Masson
+# d'Autume et al. (2019) train a GAN of text from scratch, with very large batches and a reward for every word, and come
+# out about level with likelihood. (`PROFILE = "full"` plays more than a hundred times as long as we do.)
 #
 # ## A variational autoencoder beside it
 #
@@ -857,7 +875,7 @@ claim(
 # stand beside them, the floor and `copies`, which are rows of the training people handed out as they are. Of the four
 # below, the nearest to people in *co-occurrence* is
 #
-# - **a**: the LSTM that learned in the game from scratch, since it was trained to be taken for real;
+# - **a**: the LSTM that learned in the game from scratch (straight-through), since it was trained to be taken for real;
 # - **b**: the sharp bigram, which is hard to beat on little data;
 # - **c**: the LSTM that learned by maximum likelihood;
 # - **d**: the VAE, which knows the taste of a whole user.
@@ -903,7 +921,7 @@ order = [
     "floor",
 ]
 fig, axes = plots.figure(
-    "Likelihood and the bigram come near to people; the game from scratch gets no nearer than the floor",
+    "Likelihood, bigram and VAE come near to people, each in its way; the game from scratch no nearer than the floor",
     columns=3,
     size=(12, 3.8),
     sharey=True,
@@ -917,8 +935,8 @@ for axis, key in zip(axes, ("transitions", "co-occurrence", None)):
     axis.barh(order, values, color=colours)
     axis.axvline(values[0], color="black", linewidth=1, linestyle=":")
     axis.invert_yaxis() if axis is axes[0] else None
-    plots.label(axis, x=f"divergence of {key} (bits)" if key else "AUC of the judge", y="")
-axes[2].set_xlim(0.4, 1)
+    plots.label(axis, x=f"divergence of {key} (bits)" if key else "AUC of the judge (0.5: a coin)", y="")
+axes[2].set_xlim(0.5, 1)
 plots.table({"rows": name, **far[name], "AUC": caught[name]} for name in order)
 
 # %%
@@ -946,9 +964,13 @@ claim("LSTM by likelihood: AUC of the judge", caught["LSTM, likelihood"])
 
 # %% [markdown]
 # *Takeaway:* an LSTM trained by likelihood on a few hundred people comes nearest to new people in what goes together.
-# In what follows on what, the bigram, which counts pairs, is level with it, and it depends on the seed which of the two
-# the judge finds harder to catch. So keep both kinds of measure. And a judge has no verdict "real", only "not caught":
-# more rows, or a stronger network, may still find out what this one missed.
+# In what follows on what, the bigram, which counts pairs, is level with it. Who is second depends on what you ask: the
+# VAE is nearer than the bigram in co-occurrence and further off in transitions. So keep both kinds of measure.
+#
+# Hold the judge's AUC for the LSTM against the ceiling's, too. In this run the two lie about a margin apart, and the
+# margin is meant for independent rows: this judge does not settle whether it can tell the LSTM's rows from people's.
+# And a judge has no verdict "real", only "not caught": more rows, or a stronger network, may still find out what this
+# one missed.
 #
 # One row of the table is too good: `copies`.
 #
@@ -956,12 +978,15 @@ claim("LSTM by likelihood: AUC of the judge", caught["LSTM, likelihood"])
 #
 # **Question.** How do you notice a generator that repeats what it has seen?
 #
-# The counts cannot, and our judge, trained for a few epochs, does not. So look at the distance to the *training* rows:
-# how many films a row shares with the nearest of them, and how many runs of three films stand there in the same order.
-# As always the number to hold it against is that of new people, who share films with training people without having
-# copied anyone. And for diversity, how many films two rows of one set share.
+# The counts cannot, and neither can our judge: it learns from windows of training people as real, and copies are
+# windows of training people. So look at the distance to the *training* rows: how many films a row shares with the
+# nearest of them, and how many runs of three films stand there in the same order. As always the number to hold it
+# against is that of new people, who share films with training people without having copied anyone. And for diversity,
+# how many films two rows of one set share.
 #
-# We also make a generator that we *know* to copy: the same LSTM, trained far too long on few rows.
+# We also make a generator that we *know* to copy: the same LSTM, trained far too long on few rows. Its nearest row is
+# sought among those few only. New people share fewer films with the nearest of few rows than with the nearest of all,
+# so the `ceiling` of the table is not its control; the claim holds it against new people and the *same* few rows.
 
 # %% tags=["nbval-ignore-output"]
 known = train[rng.permutation(len(train))[:100]]

@@ -1,5 +1,6 @@
 """Exercises of lesson 04: gradients through a draw, and a listing that cannot invent users."""
 
+import re
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -40,8 +41,8 @@ class DrawExercise(FunctionExercise):
 
     def _first_difference(self, cases: list[dict], results: list[Any], truths: list[Any]) -> str | None:
         fault = super()._first_difference(cases, results, truths)
-        if fault is None:
-            return None
+        if fault is None or "weights of shape" not in fault:
+            return fault
         what = {"returned value 1:": "in the value,", "returned value 2:": "in the gradient of the logits,"}
         for old, new in what.items():
             fault = fault.replace(old, new)
@@ -106,6 +107,29 @@ def _added(logits, noise, weights, temperature):
 
 def _past_the_softmax(logits, noise, weights, temperature):
     return _hard(logits + noise), weights
+
+
+def _noise_subtracted(logits, noise, weights, temperature):
+    return _draw(logits, -noise, weights, temperature)
+
+
+def _over_the_first_axis(logits, noise, weights, temperature):
+    value = np.exp((logits + noise) / temperature)
+    soft = value / value.sum(0)
+    return _hard(soft), soft * (weights - (soft * weights).sum(0)) / temperature
+
+
+def _other_items(result, truth, **_):
+    """Say so when the vectors are one-hot, and of other items than the noise that was given draws."""
+    value, right = np.asarray(result[0]), np.asarray(truth[0])
+    if value.shape != right.shape or not np.allclose(np.sort(value, -1), np.sort(right, -1), atol=1e-5):
+        return None
+    if np.allclose(value, right, atol=1e-5):
+        return None
+    return (
+        "your vectors are one-hot, but of other items than the largest of logits + noise. Use the noise that you are "
+        "given: a framework's own Gumbel-softmax draws noise of its own."
+    )
 
 
 def _but(value=None, slope=None):
@@ -194,8 +218,12 @@ PRINTED = {
 HALF = {
     "stops": "{name} stops with {error}",
     "shape": "generate returns shape {shape} where [n, length, n_items] = {expected} is asked for.",
+    "same": "generate writes the same film at every place of a row: an average over the places is left.",
+    "look-up": "in generate, no gradient goes back to the noise: its Gaussian numbers are still cut to whole ones, now "
+    "of another size, and looked up as ids.",
     "soft": "the rows that generate returns are no one-hot vectors. Real rows are, so the discriminator needs nothing "
     "else to tell them apart.",
+    "sum": "in losses, the {player}'s grows with the number of rows: take means over them.",
     "no logarithm": "in losses, the discriminator's wants the right answers now, but averages probabilities where the "
     "text has logarithms.",
     "minus": "in losses, the discriminator's has the sign of the game's value: a loss is made small.",
@@ -209,6 +237,7 @@ HALF = {
     "overflow": "in losses, a logit of 200 gives a loss that is not finite: work from the logits (lesson 02).",
     "other loss": "in losses, the {player}'s is {found:.4g} on logits where the text's gives {expected:.4g}.",
     "no pair": "losses should return two numbers, first the discriminator's, then the generator's.",
+    "list": "score returns a list of tensors, and should return one tensor: join the logits of the batches.",
     "order": "score should return one logit for each row of the data set, in its order.",
 }
 
@@ -258,13 +287,15 @@ def _look_at_rows(program: Any, inputs: dict[str, Any], advrec: ModuleType) -> d
     if values.size == n or (values.ndim == 3 and values.shape[2] == 1):
         faults.append("one number")
 
-    def slope(name: str) -> np.ndarray:
+    def slope(name: str | None) -> np.ndarray:
+        """Return the gradient with respect to one of the weights, or (None) to the noise."""
+
         def objective(value: Any) -> Any:
-            made = program.generate({**w, name: value}, z)
+            made = program.generate(w, value) if name is None else program.generate({**w, name: value}, z)
             return total(made * advrec.tensor(inputs["weights"]) if values.shape == expected else made)
 
         try:
-            return advrec.numpy(advrec.value_and_grad(objective, w[name])[1])
+            return advrec.numpy(advrec.value_and_grad(objective, z if name is None else w[name])[1])
         except Exception:  # the rows could be made, so it is the way back that is missing
             return np.zeros(1)
 
@@ -272,6 +303,10 @@ def _look_at_rows(program: Any, inputs: dict[str, Any], advrec: ModuleType) -> d
     if not moved:
         faults.append("cut")
     found = {name: PRINTED[name] for name in faults}
+    if moved and "noise as ids" not in faults and np.abs(slope(None)).max() <= 1e-7:
+        found["look-up"] = HALF["look-up"]
+    if values.shape == expected and np.allclose(values, values[:, :1], atol=1e-5):
+        found["same"] = HALF["same"]
     if "one number" not in faults and values.shape != expected:
         found["shape"] = HALF["shape"].format(shape=values.shape, expected=expected)
     elif values.shape == expected and not np.allclose(np.sort(values, -1), np.eye(expected[2])[-1], atol=1e-5):
@@ -303,11 +338,13 @@ def _look_at_losses(program: Any, inputs: dict[str, Any], advrec: ModuleType) ->
             1 - sigmoid(real).mean() + sigmoid(fake).mean(): "no logarithm",
             -own: "minus",
             reference_gan.discriminator_loss(-real, -fake): "labels",
+            len(real) * own: "sum",
         },
         {
             -sigmoid(fake).mean(): "generator",
             reference_gan.generator_loss(fake, kind="minimax"): "minimax",
             reference_gan.discriminator_loss(fake, fake) - reference_gan.generator_loss(fake): "caught",
+            len(fake) * reference_gan.generator_loss(fake): "sum",
         },
     )
     faults = {}
@@ -319,7 +356,8 @@ def _look_at_losses(program: Any, inputs: dict[str, Any], advrec: ModuleType) ->
             continue
         names = [name for other, name in wrong.items() if np.isclose(value, other, rtol=1e-4, atol=1e-6)]
         if names:
-            faults[f"{player}"] = PRINTED[names[0]] if names[0] in PRINTED else HALF[names[0]]
+            text = PRINTED[names[0]] if names[0] in PRINTED else HALF[names[0]]
+            faults[f"{player}"] = text.format(player=player)
         else:
             faults[f"{player}"] = HALF["other loss"].format(player=player, found=value, expected=truth)
     if not faults:
@@ -350,9 +388,12 @@ def _look_at_scores(program: Any, inputs: dict[str, Any], advrec: ModuleType) ->
         return advrec.tensor(np.ones(1)) * _row_sums(rows @ ones)
 
     try:
-        found = advrec.numpy(program.score(judge, batches))
+        scores = program.score(judge, batches)
     except WholeDataSet:
         return {"data set": PRINTED["data set"]}
+    if isinstance(scores, list | tuple):
+        return {"list": HALF["list"]}
+    found = advrec.numpy(scores)
     if found.shape != expected.shape or not np.allclose(found, expected, atol=1e-4):
         return {"order": HALF["order"]}
     return {}
@@ -404,7 +445,8 @@ def repaired_listing() -> type:
 
 
 def _words(error: Exception) -> str:
-    text = " ".join(str(error).split())[:160].rstrip(" .")
+    # TensorFlow's messages begin with the name of a node, in double braces.
+    text = " ".join(re.sub(r"\{\{.*?\}\}", "", str(error)).split())[:160].rstrip(" .")
     return f"{type(error).__name__}: {text}."
 
 
@@ -441,6 +483,8 @@ EXERCISES = [
         ),
         cases=_draw_cases,
         keywords=("temperature",),
+        notice=_other_items,
+        used="The comparison after exercise 04.3 uses your function.",
         reference=_draw,
         course=_draw_of_course,
         misconceptions=(
@@ -459,6 +503,17 @@ EXERCISES = [
                 "noise forgotten",
                 "your item is always the one of the largest logit: nothing is drawn. Where did the noise go?",
                 _without_noise,
+            ),
+            Misconception(
+                "noise subtracted",
+                "you take the noise away. Gumbel noise is not symmetric: subtracted, it draws from other probabilities "
+                "than those of the logits.",
+                _noise_subtracted,
+            ),
+            Misconception(
+                "softmax over the first axis",
+                "your softmax runs over the first axis, so the rows of a batch compete. The items stand on the last.",
+                _over_the_first_axis,
             ),
             Misconception(
                 "noise added after the temperature",
@@ -512,6 +567,7 @@ EXERCISES = [
         reference=_reinforce,
         course=_reinforce_of_course,
         differentiate=("log_probability",),
+        used="The comparison that comes next uses your function.",
         misconceptions=(
             Misconception(
                 "sign",
@@ -555,6 +611,18 @@ EXERCISES = [
                 lambda log_probability, rewards: -np.mean(_centred(rewards) / rewards.std() * log_probability),
             ),
             Misconception(
+                "standardised rewards, by n - 1",
+                "you also divide the rewards by their standard deviation. That changes the size of the step from batch "
+                "to batch; the formula only takes the mean away.",
+                lambda log_probability, rewards: -np.mean(_centred(rewards) / rewards.std(ddof=1) * log_probability),
+            ),
+            Misconception(
+                "means of centred rewards",
+                "your loss is 0 on every batch: rewards without their mean average to 0. Multiply each row's by its "
+                "log-probability first, then take the mean.",
+                lambda log_probability, rewards: 0 * rewards.mean(),
+            ),
+            Misconception(
                 "means before the product",
                 "you average rewards and log-probabilities apart. What counts is which row earned what.",
                 lambda log_probability, rewards: -rewards.mean() * log_probability.mean(),
@@ -588,14 +656,14 @@ EXERCISES = [
             "The bigram knows the film before, the autoencoder a short code of the whole row. What does the LSTM know "
             "when it draws a film?",
             "It knows every film that it has drawn so far. And it learned from every item of every real row, where the "
-            "game says one number a row.",
+            "game only passes on what a judge has learned so far.",
         ),
         answer="c",
         explanation="maximum likelihood. Each film is drawn knowing all films before it, and every item of every real "
         "row said what should have been more likely there.",
         wrong={
-            "a": "that is the hope. But its generator starts from nothing and hears one number a row, through a "
-            "gradient that is biased or noisy. So few updates do not bring it to people.",
+            "a": "that is the hope. But it starts from nothing, and all it hears is the judge's gradient, through a "
+            "biased detour. Our few updates do not bring it to people.",
             "b": "it is hard to beat in what it counts, which is neighbours. But it forgets what stood before, and "
             "co-occurrence looks at the whole row.",
             "d": "a good guess: it knows which films go together, better than the bigram. But all it knows of a row is "

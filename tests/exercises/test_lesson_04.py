@@ -111,7 +111,17 @@ def test_draws(advrec, maths):
         soft = softmax(logits / temperature)
         return hard(logits + noise) + (soft - constant(soft))
 
+    def own_noise(logits, noise, *, temperature):
+        return straight(softmax((logits + advrec.tensor(np.roll(advrec.numpy(noise), 1, 0))) / temperature))
+
+    def over_rows(logits, noise, *, temperature):
+        powers = maths["exp"]((logits + noise) / temperature)
+        return straight(powers / maths["sum"](powers, 0))
+
     messages = {
+        refused("04.2", lambda x, g, *, temperature: straight(softmax((x - g) / temperature)), "not symmetric"),
+        refused("04.2", over_rows, "the first axis"),
+        refused("04.2", own_noise, "the noise that you are given"),
         refused("04.2", lambda x, g, *, temperature: hard(x + g), "no gradient passes"),
         refused("04.2", lambda x, g, *, temperature: softmax((x + g) / temperature), "not one-hot"),
         refused("04.2", lambda x, g, *, temperature: straight(softmax(x / temperature)), "nothing is drawn"),
@@ -125,7 +135,7 @@ def test_draws(advrec, maths):
         refused("04.2", lambda x, g, *, temperature: maths["ids"](x + g), "shape"),
         refused("04.2", nothing, "`return`"),
     }
-    assert len(messages) == 12
+    assert len(messages) == 15
     refused("04.2", both_constant, "no gradient passes")
     message = refused("04.2", lambda x, g, *, temperature: straight(softmax(2 * (x + g) / temperature)), "gradient of")
     assert "weights" not in message and "returned value" not in message
@@ -162,12 +172,19 @@ def test_policy_losses(advrec, maths):
         refused("04.3", lambda p, r: -maths["sum"]((r - mean(r)) * p), "take the mean"),
         refused("04.3", lambda p, r: right(exp(p), r), "probability itself"),
         refused("04.3", standardised, "standard deviation"),
+        refused("04.3", lambda p, r: -mean(r - mean(r)) * mean(p), "0 on every batch"),
         refused("04.3", lambda p, r: -mean(r) * mean(p), "apart"),
         refused("04.3", lambda p, r: -mean(r), "cannot change them"),
         refused("04.3", lambda p, r: right(constant(p), r), "no gradient reaches log_probability"),
         refused("04.3", lambda p, r: -(r - mean(r)) * p, "shape"),
     }
-    assert len(messages) == 11
+    assert len(messages) == 12
+
+    def by_one_less(log_p, rewards):
+        spread = maths["std"](rewards) * (len(rewards) / (len(rewards) - 1)) ** 0.5
+        return right(log_p, rewards / (spread + 1e-8))
+
+    refused("04.3", by_one_less, "standard deviation")
 
 
 # --- 04.4: the listing, from the lesson itself
@@ -266,7 +283,24 @@ def test_half_repairs_have_messages_of_their_own(advrec, maths, printed):
         whole_part = advrec.tensor(np.trunc(advrec.numpy(z)))
         return maths["tanh"](whole_part @ w["input"])
 
+    def averaged(w, z):
+        # The average over the places is kept, and written at each of them.
+        length = z.shape[1]
+        return whole.generate(w, advrec.tensor(np.full((length, length), 1 / length)) @ z)
+
+    def looked_up(w, z):
+        # Scaled, so that the noise behind the decimal point counts, and still looked up: a table in the form of a
+        # product, as the gradient reaches the vectors and not the noise.
+        ids = np.trunc(100 * np.abs(advrec.numpy(z))).astype(int) % len(w["vectors"])
+        table = np.eye(len(w["vectors"]))[ids].mean(2)
+        return advrec.straight_through(maths["softmax"](advrec.tensor(table) @ w["vectors"] @ w["out"]))
+
     messages = {
+        refused("04.4", changed(good, generate=averaged), "1 fault remains", "same film at every place"),
+        refused("04.4", changed(good, generate=looked_up), "1 fault remains", "no gradient goes back to the noise"),
+        refused("04.4", losses(lambda r, f: 8 * advrec.discriminator_loss(r, f)), "discriminator's grows with"),
+        refused("04.4", losses(other=lambda f: 8 * advrec.generator_loss(f)), "generator's grows with"),
+        refused("04.4", changed(good, score=lambda judge, batches: [judge(b) for b in batches]), "a list of tensors"),
         refused("04.4", losses(lambda r, f: mean(sigmoid(f)) - mean(sigmoid(r))), "averages probabilities"),
         refused("04.4", losses(lambda r, f: -advrec.discriminator_loss(r, f)), "game's value"),
         refused("04.4", losses(other=lambda f: advrec.generator_loss(f, kind="minimax")), "stalls early"),
@@ -294,7 +328,7 @@ def test_half_repairs_have_messages_of_their_own(advrec, maths, printed):
         refused("04.4", changed(good, score=lambda judge, batches: judge(batches[0])), "one logit for each row"),
         refused("04.4", type("Empty", (), {}), "is missing"),
     }
-    assert len(messages) == 18
+    assert len(messages) == 23
     for right in (
         changed(good, generate=lambda w, z: advrec.straight_through(maths["softmax"](z @ w["input"] @ w["out"]))),
         changed(good, score=lambda judge, batches: judge(maths["join"](batches))),
