@@ -705,7 +705,7 @@ claim(
 #     subGraphTitleMargin: {top: 2, bottom: 14}
 # ---
 # flowchart TB
-#   accTitle: The map of the course: 23 lessons in five parts; lessons 00, 01, 02, 03, 04, 08, 09, 10, 11, 12 are ready
+#   accTitle: The map of the course: 23 lessons in five parts; 00, 01, 02, 03, 04, 05, 06, 07, 08, 09, 10, 11, 12 ready
 #   subgraph A["A · Start"]
 #     L00["00 Start here"]:::ready
 #     L01["01 Recommend and measure"]:::ready
@@ -714,9 +714,9 @@ claim(
 #     L02["02 GAN losses"]:::ready
 #     L03["03 GAN clinic"]:::ready
 #     L04["04 Fake behaviour"]:::ready
-#     L05["05 Augmentation"]:::planned
-#     L06["06 Privacy"]:::planned
-#     L07["07 GAN recommenders"]:::planned
+#     L05["05 Augmentation"]:::ready
+#     L06["06 Privacy"]:::ready
+#     L07["07 GAN recommenders"]:::ready
 #   end
 #   subgraph C["C · Attack and defend embeddings"]
 #     L08["08 FGSM"]:::ready

@@ -36,6 +36,13 @@ from advrec_teach.pytorch.gan import (
     ring_data,
     sample,
 )
+from advrec_teach.pytorch.privacy import (
+    SetGenerator,
+    example_gradients,
+    fit_private,
+    private_gradient,
+    set_log_probabilities,
+)
 from advrec_teach.pytorch.profiles import generated_profiles, gradient_profiles, poisoned_weights
 from advrec_teach.pytorch.robustness import attack_vectors, ranking_loss, robustness_curve
 from advrec_teach.pytorch.sequential import SequentialModel, fit_sequential, sequential_loss
@@ -48,12 +55,14 @@ __all__ = [
     "SequenceDiscriminator",
     "SequenceGenerator",
     "SequentialModel",
+    "SetGenerator",
     "attack_vectors",
     "bpr_gradients",
     "bpr_loss",
     "critic_loss",
     "discriminator_loss",
     "draw_negatives",
+    "example_gradients",
     "fgm_delta",
     "fgsm_delta",
     "fit_adversarial",
@@ -62,6 +71,7 @@ __all__ = [
     "fit_discriminator",
     "fit_gan",
     "fit_generator",
+    "fit_private",
     "fit_sequence_gan",
     "fit_sequential",
     "fit_vae",
@@ -79,6 +89,7 @@ __all__ = [
     "pgd_delta",
     "poisoned_weights",
     "power_iteration",
+    "private_gradient",
     "project",
     "random_delta",
     "ranking_loss",
@@ -90,6 +101,7 @@ __all__ = [
     "sample_sequences",
     "sample_vae",
     "sequential_loss",
+    "set_log_probabilities",
     "setup",
     "smooth_loss",
     "straight_through",

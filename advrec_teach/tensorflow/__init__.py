@@ -38,6 +38,13 @@ from advrec_teach.tensorflow.gan import (
     ring_data,
     sample,
 )
+from advrec_teach.tensorflow.privacy import (
+    SetGenerator,
+    example_gradients,
+    fit_private,
+    private_gradient,
+    set_log_probabilities,
+)
 from advrec_teach.tensorflow.profiles import generated_profiles, gradient_profiles, poisoned_weights
 from advrec_teach.tensorflow.robustness import attack_vectors, ranking_loss, robustness_curve
 from advrec_teach.tensorflow.sequential import SequentialModel, fit_sequential, sequential_loss
@@ -50,12 +57,14 @@ __all__ = [
     "SequenceDiscriminator",
     "SequenceGenerator",
     "SequentialModel",
+    "SetGenerator",
     "attack_vectors",
     "bpr_gradients",
     "bpr_loss",
     "critic_loss",
     "discriminator_loss",
     "draw_negatives",
+    "example_gradients",
     "fgm_delta",
     "fgsm_delta",
     "fit_adversarial",
@@ -64,6 +73,7 @@ __all__ = [
     "fit_discriminator",
     "fit_gan",
     "fit_generator",
+    "fit_private",
     "fit_sequence_gan",
     "fit_sequential",
     "fit_vae",
@@ -81,6 +91,7 @@ __all__ = [
     "pgd_delta",
     "poisoned_weights",
     "power_iteration",
+    "private_gradient",
     "project",
     "random_delta",
     "ranking_loss",
@@ -92,6 +103,7 @@ __all__ = [
     "sample_sequences",
     "sample_vae",
     "sequential_loss",
+    "set_log_probabilities",
     "setup",
     "smooth_loss",
     "straight_through",
