@@ -11,7 +11,7 @@
 # # 05 · Do fake users make recommendations better?
 #
 # You will find out what a recommender gains when invented users are added to its training data, what it gains when the
-# added users are people, and what a leak makes of the answer.
+# added users are people, and what a split that comes too late does to the number.
 
 # %% [markdown]
 # **You will be able to**
@@ -66,8 +66,9 @@ device = advrec.setup(lesson="05", profile=PROFILE, seed=SEED)
 # **Question.** If adding users does not help, how do you know that *anything* could have helped?
 #
 # An experiment that finds nothing is worth something only if it could have found something. So we keep real people
-# aside whom the shop does not know. Whatever invented users can do, as many real new people should do at least as
-# well: they are what the inventor tries to imitate. They are our **positive control**.
+# aside whom the shop does not know. Whatever invented users can do, we expect as many real new people to do at least
+# as well: they are what the inventor tries to imitate. They are our **positive control**: they show that the test can
+# see help where there is some.
 #
 # As in lesson 04 only the films with the most ratings take part, and films rated within one second are put in random
 # order.
@@ -97,6 +98,10 @@ def history_of(people):
 # films of each customer are the **test**. Of their earlier ratings the shop has only some, drawn at random: as many as
 # `N` rows of `L` films hold. So what is added, `N` rows, is as much again as what is there. Real and added data weigh
 # the same.
+#
+# One thing differs. The customers' ratings are thinned at random; a new person's row is whole, `L` films as they were
+# rated, one after the other. Part of what new people bring may be that wholeness. So read them as an upper bound, not
+# as a like-for-like control.
 
 
 # %%
@@ -200,7 +205,10 @@ claim(
 # | **noise** | real rows, a third of the films replaced at random | what rows cost that are a little wrong |
 # | **copies** | real rows, once more | what mere *re-weighting* does: nothing is new in them |
 #
-# The copies are the **null control**: a gain that copies have too is no gain from invention.
+# The copies are the **null control**: a gain that copies have too is no gain from invention. They do not weigh all
+# alike. A row of `L` films can come only from a customer with as many training ratings. In `quick` that is fewer than
+# half of the customers, and none of the sparsest tenth; the table above shows how few ratings those have. So copies
+# give the active customers more weight, and no inventor here has ever read a sparse one.
 
 
 # %%
@@ -262,8 +270,9 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* the LSTM writes rows of its own, and they are about as far from new people as the rows that it learned
-# from. That is good for an imitator, and it is a warning: it imitates *these* people, few as they are, chance and all.
+# *Takeaway:* the LSTM writes rows of its own; it does not copy. More the table does not show. Noise stands about as
+# near to people as the LSTM does, so with so few rows these distances hardly tell wrong films from right ones: they
+# are mostly sampling error. And in popularity the LSTM is farther off than copies are.
 #
 # ## Two recommenders, one budget
 #
@@ -418,7 +427,7 @@ def repetition(k):
 # the real rows alone, the sequential model's NDCG@20
 #
 # - **a**: gains about as much as from as many new people, since a judge can hardly tell them apart;
-# - **b**: gains less than half of what new people bring, if anything;
+# - **b**: gains less than half of what new people bring, if anything, but loses less than with noise;
 # - **c**: loses at least as much as with noise, since what is invented is wrong.
 #
 # Write down your letter *before* you run on.
@@ -469,10 +478,10 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* twice the steps alone raise the sequential model's score. Whoever trains "both" for as many *passes* as
-# "real" would have called that the merit of the fakes. And pairs pay, the more the two arms share: for BPR with half of
-# the steps nearly everything is common, and goes out of the difference. Where two trainings differ by much chance of
-# their own, such as other rows in another order, the pairs take away less.
+# *Takeaway:* twice the steps alone raise the sequential model's score. Whoever trains it on "both" for as many *passes*
+# as on "real" would have called that the merit of the fakes. And pairs pay, the more the two arms share: for BPR with
+# half of the steps nearly everything is common, and goes out of the difference. Where two trainings differ by much
+# chance of their own, such as other rows in another order, the pairs take away less.
 #
 # ## Do they help?
 #
@@ -486,7 +495,7 @@ COLOURS = {
     "copies": plots.EXTRA,
     "noise": plots.RANDOM,
 }
-fig, axes = plots.figure("New people help, invented ones do not", columns=2, size=(10, 3.6), sharey=True)
+fig, axes = plots.figure("New people help, no help seen from invented ones", columns=2, size=(10, 3.6), sharey=True)
 for axis, recommender in zip(axes, SHOWN):
     for place, (name, colour) in enumerate(COLOURS.items()):
         mean, low, high = gain(f"real + {name}", recommender)
@@ -499,8 +508,8 @@ axes[0].set_yticks(range(len(COLOURS)), [f"+ {name}" for name in COLOURS])
 axes[0].invert_yaxis()
 
 # %% [markdown]
-# Large dots are means with their 95 % intervals, small dots single repetitions. Look at the small ones: with one seed
-# you could have published nearly anything.
+# Large dots are means with their 95 % intervals, small dots single repetitions. The two panels have different scales.
+# Look at the small dots of the LSTM: with one seed you could have published a gain or a loss.
 
 # %%
 bring = {(name, who): gain(f"real + {name}", who) for name in kinds for who in SHOWN}
@@ -526,12 +535,12 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* the experiment can see help, since it sees it for new people. It does not see it for invented ones. There
-# is a reason, and it is not the quality of the generator: the LSTM was trained on the very rows that the recommender
-# has. Whatever it writes is computed from them, so it cannot hold anything about people that is not in there. What an
-# inventor *can* add is what its maker built in, such as a smoothness that the recommender lacks. (That is what mirrored
-# cats do: whoever mirrors them *knows* that left and right do not matter.) Here that was worth nothing that we could
-# measure.
+# *Takeaway:* the experiment can see help, since it sees it for new people. (How much of theirs comes from whole rows,
+# it does not tell.) It does not see it for invented ones. There is a reason that a better generator would not remove:
+# whatever it writes is computed from rows that the recommender has, and only from a part of them. So it cannot hold
+# anything about people that is not in there. What an inventor *can* add is what its maker built in, such as a
+# smoothness that the recommender lacks. (That is what mirrored cats do: whoever mirrors them *knows* that left and
+# right do not matter.) Here that was worth nothing that we could measure.
 #
 # ## Real, fake, both
 #
@@ -573,10 +582,11 @@ claim(
 
 # %% [markdown]
 # *Takeaway:* the sequential model needs to know what follows what, and the LSTM's imitation of that is much poorer than
-# the real thing. New people alone lose far less, so it is not simply that the customers themselves are missing. Folded
-# BPR loses little without real rows. But look at the dotted line before you call that a success: with so few ratings
-# BPR stands hardly above popularity, so there was little to lose, and popularity is what any imitation gets right.
-# (The bars' own intervals overlap because people differ between repetitions. The claims use pairs.)
+# the real thing. New people alone do no worse than the customers' own rows, so it is not simply that the customers
+# themselves are missing. Here they even do better, and in BPR better than real rows and new people together. It may be
+# because their rows are whole, and the customers' are thinned. Folded BPR loses little with LSTM rows alone. But look
+# at the dotted line before you call that a success: with so few ratings BPR stands hardly above popularity, so there
+# was little to lose. (The bars' own intervals overlap because people differ between repetitions. The claims use pairs.)
 #
 # ## The sparsest tenth
 #
@@ -609,24 +619,28 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* a tenth of the people means wide intervals: a small gain could hide in them. Look at BPR as well. If the
-# LSTM's dot for the sparsest stands above 0 there, it looks like the promised help. But where do the copies stand, in
-# which nothing is new? Without that control one would report a gain. So the honest verdict for the sparsest is not
-# "fakes do not help" but "we saw no help beyond what copies give, and would have missed a small one". Anyone who
-# reports a gain for sparse users owes you the width, and the copies. New people do help them, where we can see it: in
-# BPR at least on average.
+# *Takeaway:* a tenth of the people means wide intervals: a small gain could hide in them. Look at the open dots of BPR.
+# If the LSTM's stands above 0, does that of the copies stand as high, in which nothing is new? If it does not, look at
+# the widths: does either interval leave out 0? So the honest verdict for the sparsest is not "fakes do not help" but
+# "we saw no reliable help beyond what copies give, and would have missed a small one". Anyone who reports a gain for
+# sparse users owes you the width, and the copies. New people do help them: see their open dots in both panels, though
+# only BPR's average is claimed. The grey rows are a yardstick: what half of the training costs.
 #
-# ## What a leak is worth
+# And remember whom the inventor has read. In `quick` no customer of the sparsest tenth has enough ratings for a row: it
+# is asked to help people of whom it has read nothing.
 #
-# **Question.** How do published experiments find that fake users help?
+# ## A number about something else
 #
-# Some may have better inventors, or inventors that know more, such as the text of reviews. Others may have split too
-# late. Here is a pipeline in the order in which one would type it.
+# **Question.** What does a split that comes too late do to the number?
+#
+# Published experiments that find help from fake users may have inventors that know more, such as the text of reviews.
+# Or they may have split too late. Here is a pipeline in the order in which one would type it.
 #
 # ### Exercise 05.5 · bug hunt: split too late · 15 min · ***
 #
-# It has two faults: one of them lets the test into what is invented, the other lets what is invented into the test.
-# Nothing stops, and nothing warns. Mend both.
+# Two faults let the test into the training or the invented users into the test. Nothing stops, and a score comes out
+# that is about something else. Mend both. (`L` and `HELD` are the notebook's: your function has `length` and
+# `held_out`.)
 
 
 # %%
@@ -656,7 +670,7 @@ augmented_data = exercise("05.5").check(augmented_data)
 # %% [markdown]
 # What do the two faults do to the result? We report what the shipped pipeline reports, and beside it the first fault
 # alone: its LSTM has read the test films, but only real users are tested. The mended pipeline needs no run of its own:
-# it makes the arm "real + LSTM", which is claimed below.
+# it makes the arm "real + LSTM", which is claimed below. To save time this table takes the first five repetitions.
 
 
 # %%
@@ -708,14 +722,21 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* the first fault hands the answers over. An LSTM that has read the test writes test films behind the right
-# films, and the recommender learns them from it. No customer's test rating is among their training ratings, and every
-# check for that passes: the leak goes *through the generator*. The second fault works the other way here: the model
-# predicts the LSTM's draws worse than people, so the shipped number is lower, and it is about the wrong users. Two
-# faults can hide each other. Split first, then let nothing that is made from data see more than the training part.
+# *Takeaway:* the first fault hands the answers over. What the leaky LSTM adds has two parts, and we did not take them
+# apart: it has read the answers, and it has read *more*, as with the test films more customers are long enough for a
+# row. No pair of a customer and their test film is in the training data, and every check for that passes: the leak goes
+# *through the generator*. Whether it also makes a gain over real alone: look at the interval. The second fault works
+# the other way here: the model predicts the LSTM's draws worse than people, so the shipped number is lower, and it is
+# about the wrong users. Two faults can hide each other. Split first, then let nothing that is made from data see more
+# than the training part.
 #
 # ## What can go wrong
 #
+# - **The positive control is an upper bound.** The new people's rows are whole, the customers' are thinned. It shows
+#   that the test can see help where there is some. It does not say how much comes from *other people* and how much from
+#   *whole rows*. A like-for-like control would thin the strangers as the customers are thinned.
+# - **The inventor reads a part.** Only customers with at least `L` training ratings give it rows. Rows of any length
+#   would let it read the others.
 # - **Repetitions are not independent.** All of ours draw from the same MovieLens users, so an interval says how the
 #   result varies over draws from *these* people, and is somewhat too narrow for others. Nadeau and Bengio (2003) treat
 #   the problem.
@@ -725,8 +746,8 @@ claim(
 #   seconds. An inventor that was trained on *other* people, or knows texts, brings information from outside and may
 #   help: AugCF (Wang et al., 2019) does that with reviews, and ASReP (Liu et al., 2021) reports gains for short
 #   histories with invented earlier items. Ask of each what its copies would have given.
-# - **Half of the steps go to the added rows.** That is a price that every augmentation pays at an equal budget, and new
-#   people pay it too.
+# - **About half of the steps go to the added rows.** That is a price that every augmentation pays at an equal budget,
+#   and new people pay it too.
 # - **Folding with one lambda**, not tuned. It serves all arms alike, so differences stand; the level may not.
 #
 # **Misuse.** Fake users in training data are also what a poisoner adds (lesson 12). If you augment, mark the rows,
@@ -735,11 +756,12 @@ claim(
 #
 # ## What we learned
 #
-# - Here new people help, and invented ones do not: neither LSTM nor bigram, in neither recommender. Noise costs the
-#   sequential model on average.
-# - The experiment could see help, since a positive control shows it. A null control, copies, shows what re-weighting
-#   alone does.
-# - An inventor that has read only your training data has no information that your recommender has not.
+# - Here new people help, and from invented ones we saw no reliable help: neither LSTM nor bigram, in neither
+#   recommender. Noise costs the sequential model on average.
+# - The experiment could see help, since a positive control shows it. That control is an upper bound: its rows are
+#   whole. A null control, copies, shows what re-weighting towards active customers does.
+# - An inventor that has read only your training data, or a part of them, has no information about people that your
+#   recommender has not.
 # - Fakes *alone* are a poor stand-in for people where order counts. Where they seem to do, look at popularity first.
 # - Same steps for all arms, differences within repetitions, Student's t, the width beside every "no effect".
 # - Split first. A leak through a generator is invisible to checks of the training data.

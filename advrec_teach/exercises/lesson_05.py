@@ -9,6 +9,7 @@ from scipy import stats
 
 from advrec_teach import augmentation, profiles
 from advrec_teach.exercises.choices import ChoiceExercise
+from advrec_teach.exercises.core import CORRECT, Verdict
 from advrec_teach.exercises.functions import FunctionExercise, Made, Misconception
 from advrec_teach.splits import Interactions
 
@@ -66,13 +67,41 @@ def _sorted_rows(users, items, n_users, rows):
     return _with_users(users, items, n_users, np.sort(rows, axis=1))
 
 
+def _occurring_users(users, items, n_users, rows):
+    return _with_users(users, items, int(users.max()) + 1, rows)
+
+
+def _newest_first(users, items, n_users, rows):
+    return _with_users(users, items, n_users, rows[:, ::-1])
+
+
 class UsersExercise(FunctionExercise):
-    """Compares users and items user by user: in which order the users stand does not matter."""
+    """Compares users and items user by user: only that the new users come last, and whole ids, matter beside that."""
+
+    _slip = ""
+
+    def judge(self, answer: Any) -> Verdict:
+        """Try the function on every case; then look at the order of the users and the kind of their ids."""
+        self._slip = ""
+        verdict = super().judge(answer)
+        return self._wrong(self._slip) if verdict.status == CORRECT and self._slip else verdict
 
     def _call(self, answer: Callable[..., Any], built: dict[str, Any]) -> Any:
+        n_users = built["n_users"]  # before the answer can do anything to the inputs
         result = super()._call(answer, built)
         if isinstance(result, tuple | list) and len(result) == 3:
-            return (*_by_user(np.asarray(result[0]), np.asarray(result[1])), result[2])
+            users, items = np.asarray(result[0]), np.asarray(result[1])
+            if users.dtype.kind == "f" or items.dtype.kind == "f":
+                self._slip = (
+                    "the numbers are right, but some ids are floats, and an id is a place in a table: make them whole "
+                    "numbers."
+                )
+            elif users.ndim == 1 and np.any(np.diff((users >= n_users).astype(int)) < 0):
+                self._slip = (
+                    "the pairs are right, but new users come before real ones in your lists. Append them: the part of "
+                    "the real ones stays as it was, and where it was."
+                )
+            return (*_by_user(users, items), result[2])
         return result
 
 
@@ -96,6 +125,12 @@ USERS = (
         "your new ids begin after the largest id that occurs in `users`. A real user without a training pair has an id "
         "too, and you gave it away: n_users says how many there are.",
         _wrong_users(start=lambda users, n_users: users.max() + 1),
+    ),
+    Misconception(
+        "the users that occur",
+        "you count the users that occur in `users`. The last users have no pair, and they are users all the same: take "
+        "n_users, for the first new id and for the new number.",
+        _occurring_users,
     ),
     Misconception(
         "a gap",
@@ -124,6 +159,11 @@ USERS = (
         "the films of a row come out sorted by id. Their order is the order in time, and one of the recommenders reads "
         "nothing else.",
         _sorted_rows,
+    ),
+    Misconception(
+        "newest first",
+        "your rows run newest first. They come oldest first, and the pairs of a user stand in the order of time.",
+        _newest_first,
     ),
     Misconception(
         "the number of users is the old one",
@@ -203,6 +243,21 @@ FOLD = (
         lambda Q, owned, penalty: augmentation.fold_in(Q, owned, penalty=penalty**2),
     ),
     Misconception(
+        "half of lambda",
+        "your penalty is half of lambda. The derivatives of both terms bring a factor of 2, so it falls out.",
+        lambda Q, owned, penalty: augmentation.fold_in(Q, owned, penalty=penalty / 2),
+    ),
+    Misconception(
+        "a fixed lambda",
+        "your penalty is 10 whatever `penalty` says: the notebook calls with 10, other callers need not.",
+        lambda Q, owned, penalty: augmentation.fold_in(Q, owned, penalty=10.0),
+    ),
+    Misconception(
+        "minus lambda",
+        "you take lambda away from the diagonal. A penalty is added: that keeps vectors short.",
+        lambda Q, owned, penalty: np.linalg.solve(Q.T @ Q - penalty * np.eye(Q.shape[1]), Q.T @ owned.T).T,
+    ),
+    Misconception(
         "one column a user",
         "the numbers are right and stand the wrong way round: your table has a column for each user. A vector is a "
         "row here.",
@@ -249,6 +304,30 @@ def _interval(augmented, plain, level, *, flip=False, z=False, sided=2, df=1, dd
 
 def _wrong_interval(**mistakes: Any) -> Callable[..., Any]:
     return lambda augmented, plain, level: _interval(augmented, plain, level, **mistakes)
+
+
+def _with_factor(share: Callable[[float], float]) -> Callable[..., Any]:
+    def answer(augmented: np.ndarray, plain: np.ndarray, level: float) -> tuple[float, float, float]:
+        d = augmented - plain
+        return _around(d.mean(), stats.t.ppf(share(level), len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d)))
+
+    return answer
+
+
+def _reordered(*places: int) -> Callable[..., Any]:
+    def answer(augmented: np.ndarray, plain: np.ndarray, level: float) -> tuple[float, ...]:
+        values = _interval(augmented, plain, level)
+        return tuple(values[place] for place in places)
+
+    return answer
+
+
+class IntervalExercise(FunctionExercise):
+    """Takes the three values as one array too: the notebook unpacks either."""
+
+    def _call(self, answer: Callable[..., Any], built: dict[str, Any]) -> Any:
+        result = super()._call(answer, built)
+        return tuple(result) if isinstance(result, np.ndarray) and result.shape == (3,) else result
 
 
 def _unpaired(equal: bool) -> Callable[..., Any]:
@@ -320,6 +399,26 @@ INTERVAL = (
         _wrong_interval(sided=1),
     ),
     Misconception(
+        "level taken for alpha",
+        "your quantile is 1 - level / 2: that is for an alpha, the share outside. level is the share inside.",
+        _with_factor(lambda level: 1 - level / 2),
+    ),
+    Misconception(
+        "always 95 %",
+        "your quantile is 0.975 whatever `level` says. How much lies above the upper end for another level?",
+        _with_factor(lambda level: 0.975),
+    ),
+    Misconception(
+        "low, mean, high",
+        "the numbers are right, and stand in another order: first the mean, then the lower end, then the upper.",
+        _reordered(1, 0, 2),
+    ),
+    Misconception(
+        "mean, high, low",
+        "the numbers are right, but the ends are exchanged: the lower one comes first.",
+        _reordered(0, 2, 1),
+    ),
+    Misconception(
         "degrees of freedom",
         "your t has n degrees of freedom. One was used up by the mean.",
         _wrong_interval(df=0),
@@ -376,6 +475,10 @@ class Echo:
     def __call__(self, rows: Any, n: int) -> np.ndarray:
         """Return n rows."""
         table = np.asarray(rows)
+        if len(table) == 0:
+            raise ValueError(
+                "`invent` got no rows: `L` and `HELD` are the notebook's, and your function has `length` and `held_out`"
+            )
         return (table[np.arange(n) % len(table)] + 1) % self.n_items
 
 
@@ -398,14 +501,14 @@ def _flat(result: Any) -> Any:
     return (*_by_user(train.users, train.items), train.n_users, *_by_user(test.users, test.items))
 
 
-def _rows(data: Interactions, length: int) -> np.ndarray:
-    return augmentation.full_rows(data, length=length, stride=length // 4)
+def _rows(data: Interactions, length: int, stride: int | None = None) -> np.ndarray:
+    return augmentation.full_rows(data, length=length, stride=stride or length // 4)
 
 
-def _pipeline(log, invent, n, held_out, length, *, reads="train", into="train", tested="real", fakes=True):
+def _pipeline(log, invent, n, held_out, length, *, reads="train", into="train", tested="real", fakes=True, stride=None):
     """Return what a pipeline makes; each setting is a place where it can go wrong."""
     train, test = augmentation.hold_out_last(log, held_out)
-    rows = invent(_rows({"train": train, "log": log, "test": log}[reads], length), n)
+    rows = invent(_rows({"train": train, "log": log, "test": log}[reads], length, stride), n)
     if not fakes:
         return _flat((train, test))
     if into == "log":
@@ -422,6 +525,11 @@ def _pipeline(log, invent, n, held_out, length, *, reads="train", into="train", 
 
 def _wrong_pipeline(**mistakes: Any) -> Callable[..., Any]:
     return lambda log, invent, n, held_out, length: _pipeline(log, invent, n, held_out, length, **mistakes)
+
+
+def _test_first(log, invent, n, held_out, length):
+    train, test = augmentation.hold_out_last(log, held_out)
+    return _flat((test, profiles.inject(train, invent(_rows(train, length), n))))
 
 
 class SplitExercise(FunctionExercise):
@@ -470,8 +578,8 @@ SPLIT = (
     ),
     Misconception(
         "shortened invented users, old rows",
-        "the test is that of the real users. But the inventor still reads the whole log, and the invented users have "
-        "lost their last films in the split.",
+        "the test is that of the real users. But the inventor still reads the whole log, and the invented users lack "
+        "their last films: cutting those off does not take back what it has read.",
         _wrong_pipeline(reads="log", tested="short"),
     ),
     Misconception(
@@ -491,6 +599,16 @@ SPLIT = (
         "the films of the test are still in the training data, and the inventor reads them: after the split go on with "
         "its training part alone.",
         _wrong_pipeline(into="log", reads="log"),
+    ),
+    Misconception(
+        "no stride",
+        "split and training data are right, but the rows start at other places: keep stride=length // 4 as shipped.",
+        lambda log, invent, n, held_out, length: _pipeline(log, invent, n, held_out, length, stride=length - 1),
+    ),
+    Misconception(
+        "test first",
+        "both are right, and stand the wrong way round: training data first.",
+        _test_first,
     ),
     Misconception(
         "nobody added",
@@ -532,7 +650,7 @@ EXERCISES = [
         course=_course_fold,
         misconceptions=FOLD,
     ),
-    FunctionExercise(
+    IntervalExercise(
         "05.3",
         "an interval for a gain",
         hints=(
@@ -565,16 +683,16 @@ EXERCISES = [
             "a": "A judge asks whether a row looks like people. The recommender asks what it can learn from it that it "
             "does not know yet. The LSTM learned from the recommender's own training rows: what could be new in its?",
             "c": "The LSTM makes mistakes, but it puts likely films after likely films; noise puts any film anywhere. "
-            "Compare how far the two are from people in the table above.",
+            "Which of the two misleads a model more that learns what follows what?",
         },
     ),
     SplitExercise(
         "05.5",
         "bug hunt: split too late",
         hints=(
-            "Go through the three lines of the shipped program and write beside each which ratings it sees, and whose.",
-            "The first line reads rows of the whole log, test included. The last one splits everybody, the invented "
-            "users included. Both are mended by one line that moves.",
+            "Go through the three lines of the shipped program and write beside each which ratings it sees, and whose. "
+            "(`L` and `HELD` are the notebook's; use `length` and `held_out`.)",
+            "What is the earliest place at which the test can be taken away? Whatever stands before it sees the test.",
             "Split the log first. Take the rows from the training part, let `invent` write from them, inject into the "
             "training part, and return the test as it came out of the split.",
         ),

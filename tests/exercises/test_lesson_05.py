@@ -17,13 +17,13 @@ def right_users(users, items, n_users, rows):
 
 def test_adding_users(advrec):
     def by_loop(users, items, n_users, rows):
-        """Add users, one pair after the other, the new ones first."""
-        who, what = [], []
+        """Add users, one pair after the other."""
+        who, what = list(users), list(items)
         for k, row in enumerate(rows):
             for film in row:
                 who.append(n_users + k)
                 what.append(film)
-        return who + list(users), what + list(items), n_users + len(rows)
+        return who, what, n_users + len(rows)
 
     def by_grid(users, items, n_users, rows):
         grid = np.broadcast_to(n_users + np.arange(len(rows))[:, None], rows.shape)
@@ -56,7 +56,29 @@ def test_adding_users(advrec):
         refused("05.1", over(total=lambda n, r: n + r.size), "one for each film"),
         refused("05.1", lambda u, i, n, r: right_users(u[:0], i[:0], n, r), "alone"),
     }
-    assert len(messages) == 10
+    messages |= {
+        refused("05.1", over(rows=lambda r: r[:, ::-1]), "newest first"),
+        refused("05.1", lambda u, i, n, r: right_users(u, i, u.max() + 1, r), "take n_users"),
+        refused("05.1", lambda u, i, n, r: right_users(u, i, len(np.unique(u)), r), "take n_users"),
+    }
+    assert len(messages) == 12
+
+    def new_first(users, items, n_users, rows):
+        ids, films, total = right_users(users[:0], items[:0], n_users, rows)
+        return np.concatenate([ids, users]), np.concatenate([films, items]), total
+
+    def floats(users, items, n_users, rows):
+        ids, films, total = right_users(users, items, n_users, rows)
+        return ids.astype(float), films, total
+
+    def sorted_by_user(users, items, n_users, rows):
+        ids, films, total = right_users(users, items, n_users, rows)
+        order = np.argsort(ids, kind="stable")
+        return ids[order], films[order], total
+
+    refused("05.1", new_first, "Append them")
+    refused("05.1", floats, "whole numbers")
+    assert exercise("05.1").judge(sorted_by_user).status == CORRECT
     refused("05.1", lambda u, i, n, r: right_users(u, i, n, r)[:2], "3 values")
     refused("05.1", lambda u, i, n, r: right_users(u[::-1].copy(), i, n, r), "returned value")
 
@@ -100,7 +122,12 @@ def test_folding_in(advrec):
         refused("05.2", lambda Q, o, *, penalty: right(Q, o, penalty=penalty).T, "column for each user"),
         refused("05.2", lambda Q, o, *, penalty: right(Q, o, penalty=penalty) @ Q.T, "scores of all films"),
     }
-    assert len(messages) == 9
+    messages |= {
+        refused("05.2", lambda Q, o, *, penalty: right(Q, o, penalty=penalty / 2), "half of lambda"),
+        refused("05.2", lambda Q, o, *, penalty: right(Q, o, penalty=10), "whatever `penalty` says"),
+        refused("05.2", lambda Q, o, *, penalty: right(Q, o, penalty=-penalty), "penalty is added"),
+    }
+    assert len(messages) == 12
     refused("05.2", lambda Q, o, *, penalty: 2 * right(Q, o, penalty=penalty), "expected")
 
 
@@ -130,6 +157,8 @@ def test_a_paired_interval(advrec):
     assert exercise("05.3").judge(by_test).status == CORRECT
     assert exercise("05.3").judge(by_scipy).status == CORRECT
 
+    assert exercise("05.3").judge(lambda a, p, *, level: np.array(by_scipy(a, p, level=level))).status == CORRECT
+
     def unpaired(a, p, *, level):
         found = stats.ttest_ind(a, p, equal_var=False).confidence_interval(level)
         return a.mean() - p.mean(), found.low, found.high
@@ -150,6 +179,14 @@ def test_a_paired_interval(advrec):
         refused("05.3", lambda a, p, *, level: around((a - p)[0], width(a - p, level)), "one repetition"),
         refused("05.3", lambda a, p, *, level: around((a - p).max(), width(a - p, level)), "best repetition"),
     }
+    for share, says in ((lambda level: 1 - level / 2, "that is for an alpha"), (lambda level: 0.975, "0.975 whatever")):
+        refused(
+            "05.3",
+            lambda a, p, *, level, share=share: around((a - p).mean(), width(a - p, level, share=share(level))),
+            says,
+        )
+    refused("05.3", lambda a, p, *, level: [by_scipy(a, p, level=level)[k] for k in (1, 0, 2)], "another order")
+    refused("05.3", lambda a, p, *, level: [by_scipy(a, p, level=level)[k] for k in (0, 2, 1)], "ends are exchanged")
     assert len(messages) == 12
     refused("05.3", lambda a, p, *, level: around((a - p)[0], 0.0), "one repetition")
     refused("05.3", lambda a, p, *, level: around((a - p).max(), 0.0), "best repetition")
@@ -224,6 +261,18 @@ def test_a_split_that_came_late(advrec):
         refused("05.5", nobody, "nobody was added"),
     }
     assert len(messages) == 7
+
+    def no_stride(log, invent, n, *, held_out, length):
+        train, test = augmentation.hold_out_last(log, held_out)
+        return profiles.inject(train, invent(augmentation.full_rows(train, length=length), n)), test
+
+    def notebook_sizes(log, invent, n, *, held_out, length):
+        train, test = augmentation.hold_out_last(log, 5)
+        return profiles.inject(train, invent(rows_of(train, 12), n)), test
+
+    refused("05.5", no_stride, "keep stride")
+    refused("05.5", lambda log, invent, n, **sizes: right(log, invent, n, **sizes)[::-1], "training data first")
+    refused("05.5", notebook_sizes, "`invent` got no rows", "`length` and `held_out`")
     refused("05.5", lambda log, invent, n, **sizes: right(log, invent, n, **sizes)[0], "two Interactions")
 
 
