@@ -726,9 +726,9 @@ claim(
 # apart: it has read the answers, and it has read *more*, as with the test films more customers are long enough for a
 # row. No pair of a customer and their test film is in the training data, and every check for that passes: the leak goes
 # *through the generator*. Whether it also makes a gain over real alone: look at the interval. The second fault works
-# the other way here: the model predicts the LSTM's draws worse than people, so the shipped number is lower, and it is
-# about the wrong users. Two faults can hide each other. Split first, then let nothing that is made from data see more
-# than the training part.
+# the other way here: the model predicts the LSTM's draws worse than people, so the shipped number is lower than with
+# the first fault alone, and it is about the wrong users. Two faults can hide each other. Split first, then let nothing
+# that is made from data see more than the training part.
 #
 # ## What can go wrong
 #
