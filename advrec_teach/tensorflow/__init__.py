@@ -38,6 +38,15 @@ from advrec_teach.tensorflow.gan import (
     ring_data,
     sample,
 )
+from advrec_teach.tensorflow.gan_recommenders import (
+    RowDiscriminator,
+    RowGenerator,
+    draw_items,
+    fit_cfgan,
+    fit_irgan,
+    item_mixture,
+    policy_loss,
+)
 from advrec_teach.tensorflow.profiles import generated_profiles, gradient_profiles, poisoned_weights
 from advrec_teach.tensorflow.robustness import attack_vectors, ranking_loss, robustness_curve
 from advrec_teach.tensorflow.sequential import SequentialModel, fit_sequential, sequential_loss
@@ -47,6 +56,8 @@ from advrec_teach.tensorflow.ward import fit_ward, power_iteration
 __all__ = [
     "BPRModel",
     "InteractionVAE",
+    "RowDiscriminator",
+    "RowGenerator",
     "SequenceDiscriminator",
     "SequenceGenerator",
     "SequentialModel",
@@ -55,15 +66,18 @@ __all__ = [
     "bpr_loss",
     "critic_loss",
     "discriminator_loss",
+    "draw_items",
     "draw_negatives",
     "fgm_delta",
     "fgsm_delta",
     "fit_adversarial",
     "fit_bpr",
+    "fit_cfgan",
     "fit_defended",
     "fit_discriminator",
     "fit_gan",
     "fit_generator",
+    "fit_irgan",
     "fit_sequence_gan",
     "fit_sequential",
     "fit_vae",
@@ -76,10 +90,12 @@ __all__ = [
     "gradient_profiles",
     "gumbel_noise",
     "gumbel_softmax",
+    "item_mixture",
     "mlp",
     "numpy",
     "pgd_delta",
     "poisoned_weights",
+    "policy_loss",
     "power_iteration",
     "project",
     "random_delta",
