@@ -158,7 +158,7 @@ OPPONENT = (
 
 
 def _policy_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Return scores of a few users, draws with repetitions, and rewards of both signs; the last scores are far apart."""
+    """Return scores, draws with repetitions and rewards of both signs; the last scores are far apart."""
     cases = []
     for n_users, n_films, n_draws, scale in ((3, 6, 4, 1.0), (1, 5, 2, 1.0), (2, 5, 3, 60.0)):
         rewards = rng.uniform(0.2, 1, (n_users, n_draws)) * rng.choice([-0.5, 1.0], (n_users, n_draws))
@@ -436,12 +436,12 @@ EXERCISES = [
         "07.5",
         "what moves precision@5",
         hints=(
-            "A user has two test films. How large can the precision of five films be for that user?",
+            "Take one list of five films. When does it hold more hits: for a user with few test films, or with many?",
             "The difference is about one half of the figure. How much did rounds and choices move the figures above?",
-            "Imagine the same list of five films judged against 2 test films and against 20.",
+            "A random list hits in proportion to the number of test films. What happens if the users with few are left out?",
         ),
         answer="b",
-        explanation="five films hold no more hits than there are test films. Whom you ask decides what is possible.",
+        explanation="the more films a user has in the test set, the more of five hit, whoever recommends.",
         wrong={
             "a": "in the figure above the game's curve is flat, or falls: more rounds do not give half as much again.",
             "c": "noise makes learning slower or worse. How would it lift a figure by half?",
