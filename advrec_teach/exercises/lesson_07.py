@@ -273,14 +273,14 @@ Table = np.ndarray
 
 
 def _report_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Return runs and rounds in which validation and test films disagree on everything: run, round and value."""
-    cases = []
-    for n_runs, n_rounds in ((3, 5), (4, 4), (2, 7)):
-        tables = {}
-        for name in ("validation", "test"):
-            values = rng.permutation(n_runs * n_rounds).reshape(n_runs, n_rounds) / 100 + 0.2
-            tables[name] = values + rng.uniform(0, 0.004, values.shape)
-        cases.append({name: _array(table) for name, table in tables.items()})
+    """Return runs and rounds in which every way to report gives another number."""
+    cases: list[dict[str, Any]] = []
+    for shape in ((3, 5), (4, 4), (3, 7)):
+        told: list[float] = [0, 0]
+        while len(set(told)) < len(told):
+            validation, test = 0.2 + 0.2 * rng.uniform(size=(2, *shape))
+            told = [float(_signed(validation, test)), *(float(m.answer(validation, test)) for m in REPORT)]
+        cases.append({"validation": _array(validation), "test": _array(test)})
     return cases
 
 
@@ -438,7 +438,7 @@ EXERCISES = [
         hints=(
             "Take one list of five films. When does it hold more hits: for a user with few test films, or with many?",
             "The difference is about one half of the figure. How much did rounds and choices move the figures above?",
-            "A random list hits in proportion to the number of test films. What happens if the users with few are left out?",
+            "A random list hits in proportion to the number of test films. What if users with few are left out?",
         ),
         answer="b",
         explanation="the more films a user has in the test set, the more of five hit, whoever recommends.",

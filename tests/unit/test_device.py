@@ -224,6 +224,19 @@ def test_networks_that_invent_users_stay_on_their_device(meta):
 
 
 @pytest.mark.pytorch
+def test_recommenders_that_play_a_game_stay_on_their_device(meta):
+    from advrec_teach import pytorch as advrec
+
+    rows = meta.ones((2, 5), device="meta")
+    made = advrec.RowGenerator(5, hidden=3)(rows)
+    mixed = advrec.item_mixture(made, rows, share=0.2)
+    items = advrec.draw_items(mixed, rows)
+    judged = advrec.RowDiscriminator(5, hidden=3).copy()(made, rows)
+    for t in (made, mixed, items, judged, advrec.policy_loss(made, items, mixed)):
+        assert t.device.type == "meta"
+
+
+@pytest.mark.pytorch
 def test_every_tensor_is_made_on_a_named_device():
     """Training draws numbers and looks at them, which no meta tensor can; so each creation is watched instead."""
     import torch
