@@ -571,9 +571,9 @@ plots.label(axis, x="candidates to choose from", y="precision@5", legend=True)
 # **Question.** The published figures stand beside ours. Where they differ, what explains it?
 #
 # For CFGAN, *published* are the means of 30 runs that the replication study records (Pérez Maurera, Ferrari Dacrema and
-# Cremonesi, 2022). *Long run* has the published settings: 400 neurons, a rate of 0.0001 for both networks, 250 rounds of
-# four passes of G and two of D, 70 % of the zeros shown to D. It takes minutes, so that only the profile `full` makes
-# it; for the others the numbers of one such run, seed 0, are kept in the cell.
+# Cremonesi, 2022). *Long run* has the published settings: 400 neurons, a rate of 0.0001 for both networks, 250 rounds
+# of four passes of G and two of D, 70 % of the zeros shown to D. It takes minutes, so that only the profile `full`
+# makes it; for the others the numbers of one such run, seed 0, are kept in the cell.
 
 # %% tags=["nbval-ignore-output"]
 PUBLISHED = dict(zip(KEYS, (0.444, 0.294, 0.152, 0.360, 0.476, 0.433, 0.681, 0.693)))

@@ -22,6 +22,11 @@ softplus = nn.functional.softplus
 class _Layers(nn.Module):
     """One hidden layer of sigmoid neurons, its weights named as in the reference."""
 
+    inner: nn.Parameter
+    inner_bias: nn.Parameter
+    outer: nn.Parameter
+    outer_bias: nn.Parameter
+
     def __init__(self, weights: dict[str, np.ndarray]):
         super().__init__()
         for name, values in weights.items():
@@ -190,6 +195,7 @@ def fit_cfgan(
         return (torch.rand(real.shape, generator=random, device=device) < share) * (1 - real)
 
     def discriminator_update(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        assert discriminator is not None
         with torch.no_grad():
             fake = generator(x) * mask
         loss = softplus(-discriminator(x, x)).mean() + softplus(discriminator(fake, x)).mean()

@@ -21,7 +21,7 @@ Tensors = list[tf.Tensor]
 class _Layers(keras.Model):
     """One hidden layer of sigmoid neurons, its weights named as in the reference."""
 
-    def __init__(self, weights: dict[str, np.ndarray], settings: dict[str, int]):
+    def __init__(self, weights: dict[str, np.ndarray], settings: dict[str, Any]):
         super().__init__()
         self._by_name, self._settings = {}, settings
         with tf.device(_setup.device()):
@@ -44,7 +44,8 @@ class _Layers(keras.Model):
 
     def copy(self) -> Any:
         """Return a network with the same weights in memory of its own."""
-        twin = type(self)(**self._settings)
+        kind: Any = type(self)
+        twin = kind(**self._settings)
         twin._assign(self._tensors())
         return twin
 
