@@ -82,21 +82,22 @@ def divergences(real: ArrayLike, fake: ArrayLike, n_items: int) -> dict[str, flo
     return {name: js_divergence(count(real, n_items), count(fake, n_items)) for name, count in counts.items()}
 
 
-# --- a judge's accuracy
+# --- a judge's verdict
 
 
-def two_sample_accuracy(real_scores: ArrayLike, fake_scores: ArrayLike) -> float:
-    """Return the share of rows that a judge gets right, half of it from each kind; 1/2 is a coin's.
+def two_sample_auc(real_scores: ArrayLike, fake_scores: ArrayLike) -> float:
+    """Return the share of pairs of a real and a fake row in which the real one scores higher; 1/2 is a coin's.
 
-    Lopez-Paz and Oquab, "Revisiting Classifier Two-Sample Tests", ICLR 2017. The judge must not have seen the rows.
+    The area under the ROC curve, which needs no threshold. A tie counts one half. Lopez-Paz and Oquab, "Revisiting
+    Classifier Two-Sample Tests", ICLR 2017, count right verdicts instead. The judge must not have seen the rows.
 
     Parameters
     ----------
     real_scores, fake_scores
-        The judge's logits "real" of rows that it was not trained on; a logit above 0 calls a row real.
+        The judge's logits "real" of rows that it was not trained on, [n] and [m].
     """
-    real, fake = np.asarray(real_scores, np.float64), np.asarray(fake_scores, np.float64)
-    return float(((real > 0).mean() + (fake <= 0).mean()) / 2)
+    real, fake = np.asarray(real_scores, np.float64)[:, None], np.asarray(fake_scores, np.float64)
+    return float((real > fake).mean() + (real == fake).mean() / 2)
 
 
 # --- diversity and copying

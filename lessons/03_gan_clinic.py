@@ -260,7 +260,8 @@ history, judged, samples = train(list(patients.values()), [SEED])
 # A run that fails at night leaves nothing but its log. So the curves go into **event files**, the format of
 # TensorBoard: one folder per run, in it pairs of a step and a value under a *tag*. A tag with a slash, such as
 # `loss/generator`, groups curves in the display. `logs.read_events` reads them back, with TensorBoard's own reader,
-# whichever framework wrote them; from here on the lesson looks at what it *read*.
+# whichever framework wrote them; the curves of these five runs, and of six more at the end, are drawn from what it
+# *read*.
 
 
 # %% tags=["pytorch"]
@@ -314,8 +315,8 @@ runs = logs.read_events(LOGS / "known")
 
 # %% [markdown]
 # In JupyterLab or Colab, set the switch to `True`: TensorBoard opens below the cell, with all runs in one picture per
-# tag. Give the curves of gradients a logarithmic axis there (the button below each chart). The switch is off so that
-# nothing is started when the notebook is executed without a person.
+# tag. Give the curves of gradients a logarithmic axis there (a button below the chart, or in the menu of its three
+# dots). The switch is off so that nothing is started when the notebook is executed without a person.
 
 # %%
 SHOW_TENSORBOARD = False
@@ -356,7 +357,7 @@ axes[1, 0].set_yscale("log")
 axes[0, 1].set_yscale("symlog")
 axes[0, 0].axhline(2 * np.log(2), color=plots.RANDOM, linewidth=0.8)
 axes[1, 2].axhline(circle[1], color=plots.RANDOM, linewidth=0.8)
-axes[1, 2].text(0, circle[1], "a circle without modes", color=plots.RANDOM, fontsize=8, va="bottom")
+axes[1, 2].text(0, circle[1], "plain circle", color=plots.RANDOM, fontsize=8, va="bottom")
 legend = fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
 
 # %% tags=["nbval-ignore-output"]
@@ -408,27 +409,29 @@ claim(
 # %% [markdown]
 # *Takeaway:* read the curves in this order.
 #
-# 1. **Accuracy of D.** Near 1: the discriminator has won. Is it *too strong*, or has the gradient *vanished*?
+# 1. **Accuracy of D.** Near 1, more so than in collapse: the discriminator has won. Is it *too strong*, or has the
+#    gradient *vanished*?
 # 2. **G's gradient** answers that; modes and the loss of D are the same in both. Too strong: the generator is pulled
-#    hard, harder than a healthy one. Vanished: nothing arrives, so waiting is no use. (The loss of G differs, too, but
-#    the two runs compute it by different formulas, so its numbers cannot be compared. The gradients can.)
+#    hard, harder than a healthy one. Vanished: it is far below the $10^{-8}$ in Adam's denominator (lesson 02), so next
+#    to nothing arrives. (The losses of G come from different formulas and cannot be compared; the gradients can.)
 # 3. Accuracy below 1 and swinging up and down from check to check, on the whole little better than a coin's, with few
 #    modes: the generator runs ahead, *rates out of balance*. (Below a coin's is no sign error: D judges where G was.)
-# 4. Accuracy below 1 and steady: look at the **modes**. All of them: healthy, and the share says how far along. Few,
-#    with a discriminator that is right far more often than not: *collapse*. It knows the modes that are never served;
-#    it just cannot make the generator go there.
+# 4. Accuracy below 1 without such large swings: look at the **modes**. All of them: we call it healthy, and the share
+#    says how far along. Here it ends little above that of a plain circle: the ring is covered, its clusters are hardly
+#    found yet. Few, with a discriminator that is right far more often than not: *collapse*. It knows the modes that are
+#    never served; it just cannot make the generator go there.
 #
 # And the loss of D? The textbook says that at the best end it is $2 \log 2$ (the grey line). The patient whose
-# generator runs ahead swings around that line, with rubbish for samples; the healthy one is not there yet. **A
-# discriminator that has been left behind can look, in its loss, more satisfied than a healthy one.**
+# generator runs ahead swings around that line, with few modes served at a time; the healthy one is not there yet. **A
+# run whose discriminator has been left behind can look, in D's loss, nearer to the ideal than a healthy one.**
 #
-# Is it just a matter of waiting? For some patients it is: set `steps` to 3000 above, guess who recovers alone, and
-# look. The claims of this lesson are about a few hundred steps.
+# Is it just a matter of waiting? Try it: guess who recovers alone, set `steps` of your profile in `SIZES` to 3000, and
+# run down to here. Set it back before the trial. The claims of this lesson are about a few hundred steps.
 #
 # ## Eight cures
 #
-# The medicine chest. Doses are in brackets; each cure changes that one thing, and all but *two time scales* and
-# *smaller G* act on the discriminator only.
+# The medicine chest. Doses are in brackets; each cure changes that one thing (*two time scales*: both rates), and
+# all but *two time scales* and *smaller G* act on the discriminator only.
 #
 # | cure | what it does |
 # |---|---|
@@ -448,8 +451,8 @@ claim(
 # With a label $t$ in place of 1, a real sample costs $-t \log D - (1 - t) \log (1 - D)$. Without smoothing the best
 # logit of a real sample is infinite. With $t = 0.9$ it is $\log 9$, and more certainty costs again. Why on one side
 # only? With a label $t'$ above 0 for fakes, the best answer where there are only fakes becomes $t'$ instead of 0, and
-# the best discriminator $\big(t\,p + t' q\big) / (p + q)$ has the fakes' density $q$ above the line: samples that are
-# already wrong are told to stay.
+# the best discriminator $\big(t\,p + t' q\big) / (p + q)$ has the fakes' density $q$ in the numerator, beside the
+# data's density $p$ (lesson 02): samples that are already wrong are told to stay.
 #
 # Write the loss from logits, finite for every logit: the check tries one of 200. Stuck? `exercise("03.3").hint()`.
 
@@ -505,8 +508,9 @@ claim(
 # \sigma \approx v^\top W u ,$$
 #
 # and each round trip favours the direction that is stretched most. Training makes one round trip per update and keeps
-# $u$: the weights hardly move from one update to the next, so $u$ is never far off. The cell after the exercise tests
-# that. (Training also needs the gradient through $W$, with $u$ and $v$ held fixed; the check looks at the value only.)
+# $u$: the weights hardly move from one update to the next, so $u$ should not be far off. The cell after the exercise
+# tests one update at the healthy rate. (Training also needs the gradient through $W$, with $u$ and $v$ held fixed; the
+# check looks at the value only.)
 
 
 # %% tags=["pytorch", "exercise"]
@@ -569,12 +573,13 @@ print({"exact": round(float(exact), 2)} | {f"after {n}": round(value, 2) for n, 
 # **Question.** Which cures help against which illness? Before you run on, pick one for each of the four.
 #
 # A trial needs controls. The **untreated** patient stands beside every cure. The **healthy** one gets every cure, too,
-# since a cure that makes the healthy sick is none. And every cell has several pairs with other first weights. One
-# dose per cure, one change at a time.
+# since a cure that makes the healthy sick is none. And every pairing of patient and cure has several pairs with other
+# first weights: modes and shares are means over these pairs and the last three looks, the gradient is the median over
+# the last quarter. One dose per cure, one cure at a time.
 #
 # *Two time scales* sets the rates to those of the healthy pair. So it undoes a cause, and is the **positive control**:
-# it shows what can be reached here at all. The second cell below lists the patients that it turns into the healthy
-# pair, setting by setting.
+# it shows that this trial can see a recovery at all. The second cell below lists the patients that it turns into the
+# healthy pair, setting by setting.
 #
 # The next cell trains more than a hundred pairs, one ward per patient; it is the longest wait of this lesson.
 
@@ -625,7 +630,8 @@ for axis, (title, table, low, high, digits) in zip(axes, scales):
     axis.set_yticks(range(len(patients)), list(patients))
     axis.set_xticks(range(len(CURES)), list(CURES) if axis is axes[-1] else [], rotation=20)
     axis.grid(False)
-    axis.set_title(f"{title} (mean of {len(SEEDS)} pairs)", fontsize=10)
+    mean = "geometric mean" if table is force else "mean"
+    axis.set_title(f"{title} ({mean} of {len(SEEDS)} pairs)", fontsize=10)
 
 # %%
 row, column = list(patients).index, list(CURES).index
@@ -700,16 +706,19 @@ claim(
 claim("share near a mode of the healthy pair, untreated", cell(close, "healthy", "untreated")[0])
 
 # %% [markdown]
-# *Takeaway:* no cure helps against everything, except the one that removes the cause.
+# *Takeaway:* no cure helps against everything, except healthy rates. Three patients become the healthy pair by them.
+# The two that start far away keep their start (and one its loss), and are still behind at the end.
 #
 # - **Two time scales** make the healthy pair out of three of the five, so their three entries are the same to the last
 #   digit. The healthy patient's own untreated entry has the same settings and the same first weights, but other noise
-#   and other batches. So what those two differ by is chance, and a difference of that size elsewhere says nothing.
-# - **The limits on the slope** bring a gradient back from nowhere, and make a collapsed generator spread. The price is
-#   that of lesson 02: what spreads leaves samples between the modes. They do not slow a generator down that runs ahead.
+#   and other batches. So what those two differ by is chance, and one draw of it: with other first weights it can be
+#   several times as large, so a small difference elsewhere says nothing.
+# - **Spectral norm and gradient penalty**, the two limits on D's slope, bring a gradient back from nowhere, and make a
+#   collapsed generator spread. The price is that of lesson 02: what spreads leaves samples between the modes. Spectral
+#   norm costs the healthy pair share, too. They do not slow a generator down that runs ahead.
 # - **L2** is a weak limit on the slope, since shorter weights make a flatter function, and on the gradients it acts
 #   like one. In this dose it spreads nobody.
-# - **Dropout and label smoothing** bring hardly any modes here. They do change other things: compare their columns
+# - **Dropout and label smoothing** bring few modes or none here. They do change other things: compare their columns
 #   with *untreated* in the lower two tables; dropout makes a vanished gradient vanish further. A guess about label
 #   smoothing: it keeps the discriminator's logits of real samples small, but says nothing about those of *fakes*, and
 #   the fakes are what the generator is judged by. Elsewhere both may help; here, in this dose, they do not.
@@ -739,7 +748,7 @@ right_at = np.median(rate_history["accuracy"][tail:], axis=0).mean(axis=1)
 
 # %% tags=["nbval-ignore-output"]
 fig, axes = plots.figure(
-    "A faster discriminator covers the ring, a much faster one does not", columns=2, size=(9.6, 3.8)
+    "With a faster discriminator the ring is covered, with a much faster one it is not", columns=2, size=(9.6, 3.8)
 )
 ratios = np.array(RATES) / healthy.generator_rate
 plots.line(axes[0], ratios, modes_at[:-1], "extra", "mean")
@@ -767,17 +776,18 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* at this rate of the generator there is a healthy range: a discriminator that is half as fast leaves most
-# modes out, and one that is very much faster covers fewer, too. Where the range begins, chance decides: the grey dots
-# are single pairs; look at those at equal rates, then at another `SEED`. The black star says that the ratio is not all:
+# *Takeaway:* at this rate of the generator there is a healthy range: with a discriminator half as fast most modes are
+# left out, and with a very much faster one fewer are covered, too. (At 32 times the share is high while modes are lost:
+# the pattern of collapse.) The grey dots are single pairs, the line is their mean; three pairs are few, so look at
+# another `SEED` before you trust an edge. The black star says that the ratio is not all:
 # with both players slow, the healthy ratio covers few modes in this time. No theory tells you where the range lies:
 # Heusel et al. (2017) prove that two time scales converge under conditions that are hard to check for a real network;
-# their rates they had to choose by trying. So watch the accuracy: it is cheap, and it rises with D's rate.
+# nothing there names the rates for yours. So watch the accuracy: it is cheap, and it rises with D's rate.
 #
 # ## Six runs without a label
 #
-# These six were sent in from outside: six event files, and not a word on how they were made. Rates, starts and extras
-# differ from those above.
+# The package hides six more patients. The next cell trains them and writes six event files, without a word on how they
+# were made. Each differs from the five patients above in at least one setting.
 
 # %%
 unknown = clinic.unlabelled()
@@ -862,17 +872,18 @@ claim(
 # - **The monitor is code, too.** Exercise 03.1.
 #
 # **Misuse.** Stabilising a generator of fake behaviour helps whoever runs it, also somebody who wants fake accounts to
-# look real. Keep what you generate labelled, and the logs with it: a log says how samples were made.
+# look real. Keep what you generate labelled, and its settings with it: curves alone do not say how samples were made.
 #
 # ## What we learned
 #
 # - The loss of D alone does not diagnose a GAN. Accuracy of D, size of G's gradient, modes and share together do.
-# - A vanished gradient comes back with a limit on the slope; modes came, here and in this time, with the rates only.
-#   Rates out of balance need rates. Collapse needs a slower opponent, or a flatter one, which leaves most samples
-#   between the modes.
+# - A vanished gradient comes back with a limit on the slope; that patient's modes came, here and in this time, with
+#   healthy rates only. Rates out of balance need other rates; a smaller generator helped as well, how much depends on
+#   the seed. Collapse needs the healthy rates (both were changed, so which of the two mattered is open), or a flatter
+#   opponent; the flatter one leaves most samples between the modes.
 # - Every cure stands beside the untreated patient *and* is given to the healthy one, over seeds.
-# - Advice that is everywhere (a smaller D, dropout, label smoothing) added hardly any modes here; the first did harm. A
-#   smaller *generator*, where it ran ahead, did help.
+# - Advice that is everywhere (a smaller D, dropout, label smoothing) added few modes or none here; the first did harm.
+#   A smaller *generator*, where it ran ahead, did help.
 # - A measure needs yardsticks: the data, a circle without modes, and what chance does to the same settings.
 #
 # **Next:** lesson 04 generates users instead of points.
@@ -880,7 +891,7 @@ claim(
 # ## Further reading
 #
 # - Tim Salimans, Ian Goodfellow, Wojciech Zaremba, Vicki Cheung, Alec Radford, Xi Chen: *Improved Techniques for
-#   Training GANs*. NIPS 2016. Label smoothing and more. Often cited with a wrong author and year.
+#   Training GANs*. NIPS 2016. Label smoothing and more.
 # - Martin Heusel, Hubert Ramsauer, Thomas Unterthiner, Bernhard Nessler, Sepp Hochreiter: *GANs Trained by a Two
 #   Time-Scale Update Rule Converge to a Local Nash Equilibrium*. NIPS 2017.
 # - Takeru Miyato, Toshiki Kataoka, Masanori Koyama, Yuichi Yoshida: *Spectral Normalization for Generative Adversarial

@@ -390,7 +390,7 @@ plots.line(axis, EPSILONS, list(fgsm_cost.values()), "extra", "FGSM, same length
 plots.line(axis, EPSILONS, list(noise_cost.values()), "random", "random, same length")
 tenth = 0.1 * np.median(lengths)
 axis.axvline(tenth, color="black", linewidth=0.8, linestyle=(0, (1, 3)))
-axis.annotate("a tenth of the\nmedian user vector", (tenth, 25), xytext=(5, 0), textcoords="offset points")
+axis.annotate("a tenth of the\nmedian user vector", (tenth, 60), xytext=(5, 0), textcoords="offset points")
 plots.label(axis, x=r"length of every row's move $\varepsilon$", y="NDCG@20 lost (%)", legend=True)
 
 # %%
@@ -721,12 +721,13 @@ true_cost = {
 }
 
 # %% tags=["nbval-ignore-output"]
-fig, axis = plots.figure("What counts is where the attacked films stand, not who named them")
+fig, axis = plots.figure("What counts is where the attacked films stand, not who named them", size=(9.2, 3.6))
 plots.line(axis, EPSILONS, list(predicted_cost.values()), "extra", "predicted labels: the model's top 20")
 for (name, values), alpha in zip(true_cost.items(), (1.0, 0.65, 0.35)):
     plots.line(axis, EPSILONS, list(values.values()), "attacked", f"true labels: 20 of {name} score", alpha=alpha)
 plots.line(axis, EPSILONS, list(noise_cost.values()), "random", "random move")
-plots.label(axis, x=r"length of every row's move $\varepsilon$", y="NDCG@20 lost (%)", legend=True)
+plots.label(axis, x=r"length of every row's move $\varepsilon$", y="NDCG@20 lost (%)")
+legend = axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 
 # %%
 at_half = {name: values[0.5] for name, values in true_cost.items()}

@@ -993,6 +993,8 @@ claim("the repaired one's rises", rises["repaired"][1] > rises["repaired"][0])
 # - **The attack inside sees one batch.** Settings need not carry over from one batch size to another.
 # - **A rule is needed beforehand**, for the epoch and for the settings. Ours, the mean of clean and attacked at a fixed
 #   length, rewarded length. Choose yours before you see the curves.
+# - **A control is missing.** APR's user vectors are shorter, and a heavier penalty makes vectors shorter too, for one
+#   slope instead of two. How much of what APR keeps does such a penalty keep? Lesson 11 measures it.
 # - **One data set, one model, one norm**, as before.
 #
 # **Ethics.** "Robust" on a product page is a promise to people who can't check it. Say against what, how large, in
@@ -1003,8 +1005,9 @@ claim("the repaired one's rises", rises["repaired"][1] > rises["repaired"][0])
 #
 # - Min-max: the defender moves first. APR takes one FGM step for the maximum, holds it fixed and adds two gradients.
 # - It needs a trained start, a size that the vectors can bear, and validation, clean and attacked.
-# - Noise as a defence was only a weaker penalty on length. APR kept more at equal shares too, but the settings that a
-#   fixed length chose lost to the undefended start where the attack was aimed.
+# - Noise as a defence was only a weaker penalty on length. APR kept more at equal shares too (a heavier penalty, its
+#   hardest control, comes in lesson 11), but the settings that a fixed length chose lost to the undefended start where
+#   the attack was aimed.
 # - Its price: slower epochs, other lists. Its clean gain: that of a penalty which tuning has too.
 #
 # **Next:** lesson 11 looks for more robustness per second.

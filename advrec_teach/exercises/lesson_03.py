@@ -420,7 +420,7 @@ EXERCISES = [
             "The pull itself is a curve: it is the size of the generator's gradient.",
         ),
         answer="d",
-        explanation="one is hundreds of millions of times as large as the other, while accuracy, modes and D's loss "
+        explanation="one is more than a billion times as large as the other, while accuracy, modes and D's loss "
         "agree. (The loss of G differs, too, but the two runs compute it by different formulas.)",
         wrong={
             "a": "in both runs the discriminator wins without effort, so its loss is nearly 0 in both. What differs is "
@@ -527,7 +527,8 @@ EXERCISES = [
             ),
             Misconception(
                 "largest entry",
-                "this is the largest entry of the matrix. A matrix stretches a vector by more than any of its entries.",
+                "this is the largest entry of the matrix. A matrix stretches some vector by at least that much, and "
+                "usually by more.",
                 lambda weights, u, steps: np.abs(weights).max(),
             ),
             Misconception(
@@ -562,9 +563,10 @@ EXERCISES = [
     ),
     DiagnosisExercise(
         "03.5",
-        "all six are recognised, and for none of them was D's loss enough",
+        "all six are recognised. D's loss alone would not have told b from e, or a from c safely",
         hints=(
-            "Sort the runs by the accuracy of the discriminator first: nearly 1, clearly between, or near a coin's.",
+            "Sort the runs by the accuracy of the discriminator first: nearly 1; lower, with small swings; or swinging "
+            "widely up and down around a coin's.",
             "Where it is nearly 1, only the generator's gradient tells which of two illnesses it is. Where it is "
             "lower, look at the modes, and at the share of samples near one.",
             "A loss of the discriminator near 2 log 2 is a sign of nothing: a generator that serves all modes gets "

@@ -104,6 +104,10 @@ def _added(logits, noise, weights, temperature):
     return hard + _soft(logits, noise, temperature), slope
 
 
+def _past_the_softmax(logits, noise, weights, temperature):
+    return _hard(logits + noise), weights
+
+
 def _but(value=None, slope=None):
     """Return the right draw with its value or its gradient replaced."""
 
@@ -158,7 +162,7 @@ class ListingExercise(Exercise):
     def judge(self, answer: Any) -> Verdict:
         """Run the three methods on small inputs and collect the faults that are left."""
         if answer is None or answer is Ellipsis:
-            return Verdict(NOT_ATTEMPTED, "The notebook goes on with the course's class.")
+            return Verdict(NOT_ATTEMPTED, "Nothing further on needs the class.")
         missing = [name for name in ("generate", "losses", "score") if not callable(getattr(answer, name, None))]
         if missing:
             return Verdict(NOT_YET, f"check() takes the class with its three methods, and {missing[0]} is missing.")
@@ -168,12 +172,12 @@ class ListingExercise(Exercise):
             return Verdict(NOT_YET, f"the class cannot be made without arguments: {_words(error)}")
         faults = remaining_faults(program)
         if not faults:
-            return Verdict(CORRECT, "no fault remains. From here on the notebook uses your class.")
+            return Verdict(CORRECT, "no fault remains.")
         listed = " ".join(f"({number}) {text}" for number, text in enumerate(faults.values(), start=1))
         if list(faults) == list(PRINTED):
             return Verdict(NOT_ATTEMPTED, f"this is the listing as printed, with all six of its faults: {listed}")
         many = "1 fault remains" if len(faults) == 1 else f"{len(faults)} faults remain"
-        return Verdict(NOT_YET, f"{many}: {listed} Until then the notebook goes on with the course's class.")
+        return Verdict(NOT_YET, f"{many}: {listed}")
 
 
 # What the listing as printed does wrong, in the order of the check.
@@ -198,6 +202,10 @@ HALF = {
     "minimax": "in losses, the generator's is mean log(1 - D(fake)), which wants the same as -log D and stalls early "
     "(lesson 02).",
     "caught": "in losses, the generator's falls when its rows are called fake.",
+    "labels": "in losses, the discriminator's wants real rows called fake, and fake ones real.",
+    "swapped": "losses returns the two in the wrong order: first the discriminator's, then the generator's.",
+    "clipped": "in losses, logits of 200 give {found:.4g} where the text's give {expected:.4g}: a number is added in "
+    "the logarithm, or the probability is clipped, and there no gradient is left. Work from the logits (lesson 02).",
     "overflow": "in losses, a logit of 200 gives a loss that is not finite: work from the logits (lesson 02).",
     "other loss": "in losses, the {player}'s is {found:.4g} on logits where the text's gives {expected:.4g}.",
     "no pair": "losses should return two numbers, first the discriminator's, then the generator's.",
@@ -247,8 +255,7 @@ def _look_at_rows(program: Any, inputs: dict[str, Any], advrec: ModuleType) -> d
         faults.append("noise as ids")
     n, length, _ = inputs["z"].shape
     expected = (n, length, inputs["w"]["out"].shape[1])
-    places = values.ndim > 1 and values.shape[:2] == (n, length)
-    if not places or (values.ndim == 3 and values.shape[2] == 1):
+    if values.size == n or (values.ndim == 3 and values.shape[2] == 1):
         faults.append("one number")
 
     def slope(name: str) -> np.ndarray:
@@ -295,6 +302,7 @@ def _look_at_losses(program: Any, inputs: dict[str, Any], advrec: ModuleType) ->
             sigmoid(fake).mean() - sigmoid(real).mean(): "no logarithm",
             1 - sigmoid(real).mean() + sigmoid(fake).mean(): "no logarithm",
             -own: "minus",
+            reference_gan.discriminator_loss(-real, -fake): "labels",
         },
         {
             -sigmoid(fake).mean(): "generator",
@@ -304,6 +312,8 @@ def _look_at_losses(program: Any, inputs: dict[str, Any], advrec: ModuleType) ->
     )
     faults = {}
     truths = own, reference_gan.generator_loss(fake)
+    if np.allclose(found[::-1], truths, rtol=1e-4):
+        return {"swapped": HALF["swapped"]}
     for player, value, truth, wrong in zip(("discriminator", "generator"), found, truths, known, strict=True):
         if np.isclose(value, truth, rtol=1e-4):
             continue
@@ -312,8 +322,16 @@ def _look_at_losses(program: Any, inputs: dict[str, Any], advrec: ModuleType) ->
             faults[f"{player}"] = PRINTED[names[0]] if names[0] in PRINTED else HALF[names[0]]
         else:
             faults[f"{player}"] = HALF["other loss"].format(player=player, found=value, expected=truth)
-    if not faults and not np.isfinite(pair(np.array([-200.0, 1.0]), np.array([200.0, -200.0]))).all():
-        faults["overflow"] = HALF["overflow"]
+    if not faults:
+        real, fake = (np.array(logits, np.float32) for logits in ([-200.0, 1.0], [200.0, -200.0]))
+        sure, expected = (
+            pair(real, fake),
+            (reference_gan.discriminator_loss(real, fake), reference_gan.generator_loss(fake)),
+        )
+        if not np.isfinite(sure).all():
+            faults["overflow"] = HALF["overflow"]
+        elif not np.allclose(sure, expected, rtol=1e-3):
+            faults["clipped"] = HALF["clipped"].format(found=sum(sure), expected=sum(expected))
     return faults
 
 
@@ -459,6 +477,12 @@ EXERCISES = [
                 _forgotten_temperature,
             ),
             Misconception(
+                "straight past the softmax",
+                "the rows are right, and the gradient is that of the bare logits: it goes past the softmax. The second "
+                "term has to be the Gumbel-softmax.",
+                _past_the_softmax,
+            ),
+            Misconception(
                 "multiplied by the temperature",
                 "you multiply by the temperature. A low temperature should sharpen the softmax: divide.",
                 _multiplied,
@@ -499,6 +523,19 @@ EXERCISES = [
                 "the direction is right on average. But without the baseline every row of a batch with positive "
                 "rewards is pushed up, good or bad, and the gradient is far noisier.",
                 lambda log_probability, rewards: -np.mean(rewards * log_probability),
+            ),
+            Misconception(
+                "baseline without the row itself",
+                "your baseline leaves out the row itself. That is right on average, too, and a factor n / (n - 1) "
+                "larger; the formula here takes the mean reward of the whole batch.",
+                lambda log_probability, rewards: (
+                    _reinforce(log_probability, rewards) * len(rewards) / (len(rewards) - 1)
+                ),
+            ),
+            Misconception(
+                "sign, and no baseline",
+                "two things are missing: the minus, as a loss is made small, and the baseline.",
+                lambda log_probability, rewards: np.mean(rewards * log_probability),
             ),
             Misconception(
                 "sum",
@@ -547,20 +584,22 @@ EXERCISES = [
         "04.5",
         "who comes nearest to people",
         hints=(
-            "Two things are asked for at once: which films stand together, and in which order.",
-            "The bigram model knows the order of neighbours, the autoencoder which films go together. Who has both?",
-            "Who learned from every single item of every real row, and who from one logit a row?",
+            "Co-occurrence asks which films stand in one row, whatever their order.",
+            "The bigram knows the film before, the autoencoder a short code of the whole row. What does the LSTM know "
+            "when it draws a film?",
+            "It knows every film that it has drawn so far. And it learned from every item of every real row, where the "
+            "game says one number a row.",
         ),
         answer="c",
-        explanation="maximum likelihood. Every item of every real row says what should have been more likely there; "
-        "the game says one number a row, from an opponent that is learning itself.",
+        explanation="maximum likelihood. Each film is drawn knowing all films before it, and every item of every real "
+        "row said what should have been more likely there.",
         wrong={
             "a": "that is the hope. But its generator starts from nothing and hears one number a row, through a "
-            "gradient that is biased or noisy. A few hundred updates do not make a language of it.",
+            "gradient that is biased or noisy. So few updates do not bring it to people.",
             "b": "it is hard to beat in what it counts, which is neighbours. But it forgets what stood before, and "
             "co-occurrence looks at the whole row.",
-            "d": "it knows which films go together, and draws them in any order: its transitions are those of shuffled "
-            "rows at best.",
+            "d": "a good guess: it knows which films go together, better than the bigram. But all it knows of a row is "
+            "a short code, and it draws each film without looking at the others. The LSTM looks at all before.",
         },
     ),
 ]

@@ -481,18 +481,18 @@ EXERCISES = [
             "Ask for each of the two films: in how many lists of ten, and of fifty, does it stand before the attack?",
             "Only what crosses the border of the list counts. A film can't leave lists in which it does not stand, and "
             "a film that was lifted from place 800 to place 30 has entered one kind of list and not the other.",
-            "Look at HR@10 and HR@50 of the gradient in the table above: both are gains. Then ask in which lists a "
-            "popular film stands just inside the border, and in which it stands far inside.",
+            "Look at HR@50 and the largest HR@10 of the gradient in the table of *Made by a generator*. Then ask in "
+            "which lists a popular film stands just inside the border, and in which it stands far inside.",
         ),
         answer="b",
         explanation="the border decides. In the first ten the unknown film hardly arrives, while the popular one "
         "stands near the border of many lists; in the first fifty the one arrives in many, the other seldom leaves. "
         "The next cells measure it.",
         wrong={
-            "a": "think of the border of the short list. Did the table above show the target in many first tens? And "
-            "what happens to a film at place nine when the films beside it rise?",
-            "c": "think of the border of the long list. The table above shows what pushing does there; and a film at "
-            "place fifteen may fall by twenty places without leaving the first fifty.",
+            "a": "think of the border of the short list. Did the table of *Made by a generator* show the target in "
+            "many first tens? And what happens to a film at place nine when the films beside it rise?",
+            "c": "think of the border of the long list. The table of *Made by a generator* shows what pushing does "
+            "there; and a film at place fifteen may fall by twenty places without leaving the first fifty.",
         },
     ),
     FunctionExercise(

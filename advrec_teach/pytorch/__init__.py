@@ -45,6 +45,13 @@ from advrec_teach.pytorch.gan_recommenders import (
     item_mixture,
     policy_loss,
 )
+from advrec_teach.pytorch.privacy import (
+    SetGenerator,
+    example_gradients,
+    fit_private,
+    private_gradient,
+    set_log_probabilities,
+)
 from advrec_teach.pytorch.profiles import generated_profiles, gradient_profiles, poisoned_weights
 from advrec_teach.pytorch.robustness import attack_vectors, ranking_loss, robustness_curve
 from advrec_teach.pytorch.sequential import SequentialModel, fit_sequential, sequential_loss
@@ -59,6 +66,7 @@ __all__ = [
     "SequenceDiscriminator",
     "SequenceGenerator",
     "SequentialModel",
+    "SetGenerator",
     "attack_vectors",
     "bpr_gradients",
     "bpr_loss",
@@ -66,6 +74,7 @@ __all__ = [
     "discriminator_loss",
     "draw_items",
     "draw_negatives",
+    "example_gradients",
     "fgm_delta",
     "fgsm_delta",
     "fit_adversarial",
@@ -76,6 +85,7 @@ __all__ = [
     "fit_gan",
     "fit_generator",
     "fit_irgan",
+    "fit_private",
     "fit_sequence_gan",
     "fit_sequential",
     "fit_vae",
@@ -95,6 +105,7 @@ __all__ = [
     "poisoned_weights",
     "policy_loss",
     "power_iteration",
+    "private_gradient",
     "project",
     "random_delta",
     "ranking_loss",
@@ -106,6 +117,7 @@ __all__ = [
     "sample_sequences",
     "sample_vae",
     "sequential_loss",
+    "set_log_probabilities",
     "setup",
     "smooth_loss",
     "straight_through",

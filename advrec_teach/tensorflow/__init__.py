@@ -47,6 +47,13 @@ from advrec_teach.tensorflow.gan_recommenders import (
     item_mixture,
     policy_loss,
 )
+from advrec_teach.tensorflow.privacy import (
+    SetGenerator,
+    example_gradients,
+    fit_private,
+    private_gradient,
+    set_log_probabilities,
+)
 from advrec_teach.tensorflow.profiles import generated_profiles, gradient_profiles, poisoned_weights
 from advrec_teach.tensorflow.robustness import attack_vectors, ranking_loss, robustness_curve
 from advrec_teach.tensorflow.sequential import SequentialModel, fit_sequential, sequential_loss
@@ -61,6 +68,7 @@ __all__ = [
     "SequenceDiscriminator",
     "SequenceGenerator",
     "SequentialModel",
+    "SetGenerator",
     "attack_vectors",
     "bpr_gradients",
     "bpr_loss",
@@ -68,6 +76,7 @@ __all__ = [
     "discriminator_loss",
     "draw_items",
     "draw_negatives",
+    "example_gradients",
     "fgm_delta",
     "fgsm_delta",
     "fit_adversarial",
@@ -78,6 +87,7 @@ __all__ = [
     "fit_gan",
     "fit_generator",
     "fit_irgan",
+    "fit_private",
     "fit_sequence_gan",
     "fit_sequential",
     "fit_vae",
@@ -97,6 +107,7 @@ __all__ = [
     "poisoned_weights",
     "policy_loss",
     "power_iteration",
+    "private_gradient",
     "project",
     "random_delta",
     "ranking_loss",
@@ -108,6 +119,7 @@ __all__ = [
     "sample_sequences",
     "sample_vae",
     "sequential_loss",
+    "set_log_probabilities",
     "setup",
     "smooth_loss",
     "straight_through",

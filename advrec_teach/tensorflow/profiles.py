@@ -47,12 +47,12 @@ def gradient_profiles(
     n: int,
     *,
     target: int,
+    inverse: NDArray[np.floating],
     length: int,
     avoid: Sequence[int] | NDArray[np.integer] = (),
     k: int = 50,
     steps: int = 10,
     temperature: float = 0.05,
-    regularisation: float = 500.0,
     seed: int = 0,
 ) -> NDArray[np.int64]:
     """Return fillers that raise the target in a surrogate recommender, found through the surrogate's training.
@@ -65,6 +65,9 @@ def gradient_profiles(
         Number of fake users, whose rows are found together.
     target
         The item that they push; it counts as the last item of every profile.
+    inverse
+        The surrogate, EASE on ``train``, as :func:`advrec_teach.baselines.ease_inverse` returns it,
+        shape ``[n_items, n_items]``.
     length
         Items in a profile.
     avoid
@@ -75,8 +78,6 @@ def gradient_profiles(
         Steps of the search.
     temperature
         Width of the soft step that stands for "enters the list", in units of the score.
-    regularisation
-        lambda of the surrogate, EASE.
     seed
         Seed of the rows that the search starts from, drawn by popularity.
 
@@ -100,7 +101,6 @@ def gradient_profiles(
         raise ValueError("steps must be at least 1 and temperature positive.")
     table = train.table()
     others = table[~table[:, target]]
-    inverse = baselines.ease_inverse(train, regularisation=regularisation)
     clean = others @ baselines.ease_weights(inverse)
     threshold = tensors.tensor(np.sort(np.where(others, -np.inf, clean), axis=1)[:, -k])
     audience, known = tensors.tensor(others.astype(np.float32)), tensors.tensor(inverse)

@@ -118,13 +118,14 @@ def test_draws(advrec, maths):
         refused("04.2", lambda x, g, *, temperature: straight(softmax(x / temperature + g)), "too late"),
         refused("04.2", lambda x, g, *, temperature: straight(softmax(x + g)), "temperature 1"),
         refused("04.2", lambda x, g, *, temperature: straight(softmax((x + g) * temperature)), "divide"),
+        refused("04.2", lambda x, g, *, temperature: hard(x + g) + (x - constant(x)), "past the softmax"),
         refused("04.2", no_noise_back, "softmax without it"),
         refused("04.2", added, "as a constant"),
         refused("04.2", minus, "opposite sign"),
         refused("04.2", lambda x, g, *, temperature: maths["ids"](x + g), "shape"),
         refused("04.2", nothing, "`return`"),
     }
-    assert len(messages) == 11
+    assert len(messages) == 12
     refused("04.2", both_constant, "no gradient passes")
     message = refused("04.2", lambda x, g, *, temperature: straight(softmax(2 * (x + g) / temperature)), "gradient of")
     assert "weights" not in message and "returned value" not in message
@@ -142,7 +143,10 @@ def test_policy_losses(advrec, maths):
     def other_way(log_p, rewards):
         return -mean(rewards * (log_p - mean(log_p)))
 
-    for answer in (right, other_way, advrec.reinforce_loss):
+    def summed(log_p, rewards):
+        return maths["sum"]((mean(rewards) - rewards) * log_p) / len(rewards)
+
+    for answer in (right, other_way, summed, advrec.reinforce_loss):
         assert exercise("04.3").judge(answer).status == CORRECT
 
     def standardised(log_p, rewards):
@@ -151,6 +155,10 @@ def test_policy_losses(advrec, maths):
     messages = {
         refused("04.3", lambda p, r: -right(p, r), "*less* likely"),
         refused("04.3", lambda p, r: -mean(r * p), "baseline"),
+        refused("04.3", lambda p, r: mean(r * p), "two things are missing"),
+        refused(
+            "04.3", lambda p, r: -mean((r - (maths["sum"](r) - r) / (len(r) - 1)) * p), "leaves out the row itself"
+        ),
         refused("04.3", lambda p, r: -maths["sum"]((r - mean(r)) * p), "take the mean"),
         refused("04.3", lambda p, r: right(exp(p), r), "probability itself"),
         refused("04.3", standardised, "standard deviation"),
@@ -159,7 +167,7 @@ def test_policy_losses(advrec, maths):
         refused("04.3", lambda p, r: right(constant(p), r), "no gradient reaches log_probability"),
         refused("04.3", lambda p, r: -(r - mean(r)) * p, "shape"),
     }
-    assert len(messages) == 9
+    assert len(messages) == 11
 
 
 # --- 04.4: the listing, from the lesson itself
@@ -269,6 +277,12 @@ def test_half_repairs_have_messages_of_their_own(advrec, maths, printed):
         ),
         refused("04.4", losses(by_probability), "not finite"),
         refused(
+            "04.4", losses(lambda r, f: -mean(log(sigmoid(r) + 1e-8)) - mean(log(1 - sigmoid(f) + 1e-8))), "clipped"
+        ),
+        refused("04.4", losses(lambda r, f: advrec.discriminator_loss(-r, -f)), "wants real rows called fake"),
+        refused("04.4", changed(good, losses=lambda r, f: whole.losses(r, f)[::-1]), "wrong order"),
+        refused("04.4", changed(good, generate=lambda w, z: whole.generate(w, z)[:, 0]), "generate returns shape"),
+        refused(
             "04.4", losses(lambda r, f: 2 * advrec.discriminator_loss(r, f)), "discriminator's is", "where the text's"
         ),
         refused("04.4", changed(good, losses=lambda r, f: advrec.generator_loss(f)), "two numbers"),
@@ -280,5 +294,10 @@ def test_half_repairs_have_messages_of_their_own(advrec, maths, printed):
         refused("04.4", changed(good, score=lambda judge, batches: judge(batches[0])), "one logit for each row"),
         refused("04.4", type("Empty", (), {}), "is missing"),
     }
-    assert len(messages) == 14
+    assert len(messages) == 18
+    for right in (
+        changed(good, generate=lambda w, z: advrec.straight_through(maths["softmax"](z @ w["input"] @ w["out"]))),
+        changed(good, score=lambda judge, batches: judge(maths["join"](batches))),
+    ):
+        assert exercise("04.4").judge(right).status == CORRECT
     assert exercise("04.4").judge(whole).status == CORRECT  # an object will do as well as its class

@@ -61,9 +61,8 @@ def surrogate_hits(train, rows, k=5):
 def test_gradient_profiles_beat_what_they_started_from(advrec, train):
     settings = {"length": 8, "avoid": [28], "seed": 4}
     start = profiles.average_profiles(train, 12, length=8, avoid=[28, 29], seed=4)
-    made = advrec.gradient_profiles(
-        train, 12, target=29, k=5, steps=8, temperature=0.1, regularisation=20.0, **settings
-    )
+    inverse = baselines.ease_inverse(train, regularisation=20.0)
+    made = advrec.gradient_profiles(train, 12, target=29, inverse=inverse, k=5, steps=8, temperature=0.1, **settings)
     assert made.shape == (12, 8) and made.dtype == np.int64
     assert all(len(set(row)) == 8 for row in made.tolist())
     assert not np.isin(made, [28, 29]).any()
@@ -84,9 +83,10 @@ def test_generated_profiles_look_like_the_group_that_they_imitate(advrec, train)
 
 
 def test_settings_out_of_range_are_refused(advrec, train):
+    search = {"target": 29, "inverse": np.eye(30), "length": 4}
     with pytest.raises(ValueError, match="steps must be at least 1"):
-        advrec.gradient_profiles(train, 2, target=29, length=4, steps=0)
+        advrec.gradient_profiles(train, 2, **search, steps=0)
     with pytest.raises(ValueError, match="temperature positive"):
-        advrec.gradient_profiles(train, 2, target=29, length=4, temperature=0)
+        advrec.gradient_profiles(train, 2, **search, temperature=0)
     with pytest.raises(ValueError, match="at least 1"):
         advrec.generated_profiles(train, 2, length=4, steps=0)

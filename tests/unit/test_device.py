@@ -237,6 +237,19 @@ def test_recommenders_that_play_a_game_stay_on_their_device(meta):
 
 
 @pytest.mark.pytorch
+def test_the_private_step_stays_on_its_device(meta):
+    from advrec_teach import pytorch as advrec
+
+    model = advrec.SetGenerator(10, length=5, dim=3)
+    rows = advrec.tensor([[1, 2, 3, 4, 5], [5, 6, 7, 8, 9]])
+    own = advrec.example_gradients(lambda w, row: -advrec.set_log_probabilities(w, row).mean(), model.tensors(), rows)
+    step = advrec.private_gradient(own, model.tensors(), clip=1.0, noise_multiplier=1.0, batch_size=2)
+    made = [model.log_probabilities(rows), model.roll(meta.ones((2, 5, 10), device="meta"))]
+    for t in (*made, *own.values(), *step.values()):
+        assert t.device.type == "meta"
+
+
+@pytest.mark.pytorch
 def test_every_tensor_is_made_on_a_named_device():
     """Training draws numbers and looks at them, which no meta tensor can; so each creation is watched instead."""
     import torch
@@ -271,6 +284,8 @@ def test_every_tensor_is_made_on_a_named_device():
         ward = [Patient(**setting) for setting in WARD]
         advrec.fit_ward(ward, advrec.ring_data(), seeds=[0], steps=2, batch_size=4, samples=3, callback=lambda *_: None)
         advrec.fit_generator(writer, rows, epochs=1)
+        for settings in ({}, {"clip": 1.0, "noise_multiplier": 1.0}):
+            advrec.fit_private(advrec.SetGenerator(10, length=5), rows, steps=2, batch_size=1, **settings)
         advrec.fit_discriminator(judge, rows, rows, epochs=1)
         advrec.fit_vae(autoencoder, np.ones((2, 10)), epochs=1)
         for estimator in ("straight-through", "reinforce"):
@@ -390,14 +405,18 @@ PLACEMENT = """
     judges = [advrec.SequenceDiscriminator(10, kind=kind) for kind in ("cnn", "rnn")]
     rows, autoencoder = np.array([[1, 2, 3, 4, 5], [5, 6, 7, 8, 9]]), advrec.InteractionVAE(10)
     advrec.fit_generator(writer, rows, epochs=1)
+    private = advrec.SetGenerator(10, length=5)
+    for settings in ({}, {"clip": 1.0, "noise_multiplier": 1.0}):
+        advrec.fit_private(private, rows, steps=2, batch_size=1, **settings)
     advrec.fit_vae(autoencoder, np.ones((2, 10)), epochs=1)
     for judge in judges:
         advrec.fit_discriminator(judge, rows, rows, epochs=1)
         advrec.fit_sequence_gan(writer, judge, rows, steps=1, batch_size=2)
     with tf.device("cpu:1"):
         here(judges[1].score(advrec.tensor(rows)))
+        here(private.log_probabilities(advrec.tensor(rows)))
         here(writer.roll(advrec.gumbel_noise((2, 5, 10), generator=advrec.generator(0))))
-    for network in (writer, *judges, autoencoder, writer.copy()):
+    for network in (writer, *judges, autoencoder, writer.copy(), private):
         for variable in network.variables:
             here(variable.value)
     print("every tensor on its device")

@@ -49,9 +49,12 @@ def test_what_is_no_count_is_refused(p, q):
         fidelity.js_divergence(p, q)
 
 
-def test_accuracy_of_a_judge():
-    assert fidelity.two_sample_accuracy([1, 2, -1, 3], [-1, -2]) == pytest.approx((0.75 + 1) / 2)
-    assert fidelity.two_sample_accuracy(np.ones(10), np.ones(3)) == 0.5  # calling everything real is a coin's
+def test_auc_of_a_judge():
+    assert fidelity.two_sample_auc([1, 2, -1, 3], [-1, -2]) == pytest.approx((8 - 0.5) / 8)
+    assert fidelity.two_sample_auc(np.ones(10), np.ones(3)) == 0.5  # giving all rows one score is a coin's
+    scores = np.random.default_rng(0).normal(size=(2, 50))
+    assert fidelity.two_sample_auc(*scores) == pytest.approx(1 - fidelity.two_sample_auc(*scores[::-1]))
+    assert fidelity.two_sample_auc(*np.exp(scores)) == fidelity.two_sample_auc(*scores)  # no threshold
 
 
 def test_overlaps_and_copies():
