@@ -40,7 +40,7 @@ def _mask_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
         chosen = ((rng.uniform(size=rows.shape) < share) * (1 - rows)).astype(np.float32)
         chosen[:, 1], chosen[:, 2] = float(share > 0), 0
         made = rng.normal(0.4, 0.5, size=rows.shape).astype(np.float32)
-        cases.append({"judge": _judge(rng, n), "made": made, "rows": rows, "chosen": chosen})
+        cases.append({"logits_of": _judge(rng, n), "made": made, "rows": rows, "shown": chosen})
     return cases
 
 
@@ -49,25 +49,29 @@ def _opponent(
     mask: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda rows, chosen: rows + chosen,
     real: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda rows, chosen: rows,
     condition_is_made: bool = False,
+    swapped: bool = False,
+    each: Callable[[np.ndarray], np.ndarray] = reference_gan._softplus,
     signs: tuple[int, int] = (-1, 1),
     parts: tuple[float, float] = (1.0, 1.0),
     over: Callable[[np.ndarray], Any] = np.mean,
 ) -> Callable[..., np.ndarray]:
     """Return the loss with some of its parts done wrong."""
 
-    def answer(judge: Judge, made: np.ndarray, rows: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        shown = made * mask(rows, chosen)
-        on_real = reference_gan._softplus(signs[0] * judge(real(rows, chosen), rows))
-        on_made = reference_gan._softplus(signs[1] * judge(shown, shown if condition_is_made else rows))
+    def answer(logits_of: Judge, made: np.ndarray, rows: np.ndarray, shown: np.ndarray) -> np.ndarray:
+        seen = made * mask(rows, shown)
+        condition = seen if condition_is_made else rows
+        logits = logits_of(rows, seen) if swapped else logits_of(seen, condition)
+        on_real = each(signs[0] * logits_of(real(rows, shown), rows))
+        on_made = each(signs[1] * logits)
         return np.asarray(parts[0] * over(on_real) + parts[1] * over(on_made))
 
     return answer
 
 
 def _course_opponent(advrec: ModuleType) -> Callable[..., Any]:
-    def opponent_loss(judge: Any, made: Any, rows: Any, chosen: Any) -> Any:
+    def opponent_loss(logits_of: Any, made: Any, rows: Any, shown: Any) -> Any:
         """Return the loss of CFGAN's discriminator, a tensor that holds one number."""
-        return advrec.discriminator_loss(judge(rows, rows), judge(made * (rows + chosen), rows))
+        return advrec.discriminator_loss(logits_of(rows, rows), logits_of(made * (rows + shown), rows))
 
     return opponent_loss
 
@@ -107,6 +111,17 @@ OPPONENT = (
         "made condition",
         "you judge the made row beside itself. The condition is what a row was made *for*: the real row, both times.",
         _opponent(condition_is_made=True),
+    ),
+    Misconception(
+        "arguments swapped",
+        "on made rows you hand over the real row as what is judged, and the made one as its condition. What is judged "
+        "comes first.",
+        _opponent(swapped=True),
+    ),
+    Misconception(
+        "no softplus",
+        "you average the logits themselves. Such a loss has no floor: each logit goes through softplus first.",
+        _opponent(each=lambda logits: logits),
     ),
     Misconception(
         "labels swapped",
@@ -210,6 +225,13 @@ POLICY = (
         "you weight the scores of the drawn films. A probability compares a score with those of all other films: the "
         "logarithm of the sum of exponentials is missing.",
         _policy(log_p=lambda z, items: np.take_along_axis(z, items, 1)),
+    ),
+    Misconception(
+        "log-sigmoid",
+        "you take the logarithm of a sigmoid of each score. A sigmoid looks at one film by itself; what is drawn is "
+        "one "
+        "film out of all, so that the probabilities come from a softmax.",
+        _policy(log_p=lambda z, items: -reference_gan._softplus(-np.take_along_axis(z, items, 1))),
     ),
     Misconception(
         "the drawn films alone",
@@ -376,10 +398,14 @@ EXERCISES = [
         "the opponent sees real rows whole, and made rows at the ones and at the zeros that are shown",
         hints=(
             "Two means are added. In which of them does the mask occur, and what is the condition in each?",
-            "rows + chosen is 1 where the opponent may look. A made entry elsewhere is multiplied by 0.",
-            "mean softplus(-judge(rows, rows)) plus mean softplus(judge(made * (rows + chosen), rows)).",
+            "rows + shown is 1 where the opponent may look. A made entry elsewhere is multiplied by 0.",
+            "Call logits_of twice, with the same condition: once for the rows, once for the made rows times that "
+            "mask. The "
+            "first logits get a minus, both go through softplus, both are averaged over the rows, and the means are "
+            "added.",
         ),
         cases=_mask_cases,
+        used="The next cell uses your function; the training further down has the same loss built in.",
         reference=_opponent(),
         course=_course_opponent,
         misconceptions=OPPONENT,
@@ -391,15 +417,19 @@ EXERCISES = [
             "The generator maps a film's row to a row, through a layer that is much narrower. Does it need an opponent "
             "to learn which films go together?",
             "What can an opponent that sees the ones alone complain about? Could you write it down as a formula?",
-            "Pulling ones to 1 and zeros to 0 is the loss of an autoencoder. How good is EASE, which does just that?",
+            "Pulling ones to 1 and zeros to 0 is the loss of an autoencoder, and EASE does much the same. How far "
+            "above "
+            "popularity does the first table have EASE?",
         ),
         answer="c",
-        explanation="the generator with a sum of squares is an autoencoder, and a good one. The opponent behind a full "
-        "mask has little to say beyond that.",
+        explanation="the generator with a sum of squares is an autoencoder, and with its own two weights a good one. "
+        "With "
+        "the weights of the games it is worse than the game: both rows are in the table.",
         wrong={
             "a": "what brings films together is the narrow layer between two rows, not the opponent. Any loss that "
             "asks for the ones makes use of it.",
-            "b": "'plausible' would need an opponent that sees whole rows. Behind a full mask it sees the ones alone: "
+            "b": "that is near what the weights of the games give; with its own weights it does not. 'Plausible' "
+            "would need an opponent that sees whole rows. Behind a full mask it sees the ones alone: "
             "what more than 'this should look like a 1' can it say?",
         },
     ),
@@ -409,10 +439,12 @@ EXERCISES = [
         hints=(
             "Three steps: a logarithm of a softmax over all films, the entries of the drawn films, a weighted mean.",
             "log softmax along the films has the shape [n_users, n_films]; items says which columns to take.",
-            "PyTorch: torch.log_softmax(logits, dim=1).gather(1, items). TensorFlow: tf.gather(tf.nn.log_softmax("
-            "logits), items, batch_dims=1). Then minus the mean of rewards times that.",
+            "PyTorch: log_softmax has a dim, and gather(1, ...) takes columns. TensorFlow: tf.gather has batch_dims. "
+            "Then "
+            "weight with the rewards, average over users and draws, and mind the minus.",
         ),
         cases=_policy_cases,
+        used="The next cell uses your function; the training further down has the same loss built in.",
         reference=reference_recommenders.policy_loss,
         course=_course_policy,
         differentiate=("logits",),
@@ -424,7 +456,9 @@ EXERCISES = [
         hints=(
             "Follow `best` through the loop. Which films decide what ends up in it?",
             "Find the place of the highest value in `validation`, over all runs and rounds at once.",
-            "np.unravel_index(np.argmax(validation), validation.shape) is that place; test[place] is what to report.",
+            "np.argmax counts through all entries of a table; np.unravel_index turns that count into run and round. "
+            "Report "
+            "the entry of the *other* table at that place.",
         ),
         cases=_report_cases,
         reference=_signed,
@@ -443,9 +477,11 @@ EXERCISES = [
         answer="b",
         explanation="the more films a user has in the test set, the more of five hit, whoever recommends.",
         wrong={
-            "a": "in the figure above the game's curve is flat, or falls: more rounds do not give half as much again.",
+            "a": "you have seen what the rounds gain: a small part of the figure. Here about half as much again is "
+            "missing.",
             "c": "noise makes learning slower or worse. How would it lift a figure by half?",
-            "d": "you have measured what that is worth: a few percent. Something much larger is asked for.",
+            "d": "you have measured what that is worth here, in the table of the two choices. Something much larger "
+            "is asked for.",
         },
     ),
 ]

@@ -56,7 +56,19 @@ def test_what_the_opponent_sees(advrec, ops):
         ),
         refused("07.1", lambda judge, made, rows, k: ops.mean(ops.softplus(-judge(rows, rows))), "leave out the made"),
     }
-    assert len(messages) == 14
+    messages |= {
+        refused(
+            "07.1",
+            lambda judge, made, rows, k: advrec.discriminator_loss(judge(rows, rows), judge(rows, made * (rows + k))),
+            "What is judged comes first",
+        ),
+        refused(
+            "07.1",
+            lambda judge, made, rows, k: ops.mean(judge(made * (rows + k), rows)) - ops.mean(judge(rows, rows)),
+            "average the logits themselves",
+        ),
+    }
+    assert len(messages) == 16
     refused("07.1", lambda *args: 3 * right(*args), "expected")
 
 
@@ -100,6 +112,7 @@ def test_pay_for_what_was_drawn(advrec, ops):
     messages = {
         refused("07.3", lambda z, i, r: -ops.mean(r * 2.718281828459045 ** per_draw(z, i)), "the probability itself"),
         refused("07.3", lambda z, i, r: -ops.mean(r * pick(z, i)), "weight the scores"),
+        refused("07.3", lambda z, i, r: ops.mean(r * ops.softplus(-pick(z, i))), "a sigmoid of each score"),
         refused("07.3", drawn_only, "over the films that were drawn"),
         refused("07.3", lambda z, i, r: ops.mean(r * per_draw(z, i)), "less likely what was paid for"),
         refused("07.3", weighted(ops.ones_like), "whatever it is worth"),
@@ -109,7 +122,7 @@ def test_pay_for_what_was_drawn(advrec, ops):
         refused("07.3", weighted(lambda r: r, lambda v: v), "a number for each draw"),
         refused("07.3", lambda z, i, r: i.shape[1] * lesson(z, i, r), "average over the users"),
     }
-    assert len(messages) == 10
+    assert len(messages) == 11
     refused("07.3", lambda z, i, r: float(lesson(z, i, r)), "no gradient reaches logits")
     refused("07.3", lambda z, i, r: 2 * lesson(z, i, r), "expected")
 
