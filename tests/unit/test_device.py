@@ -224,6 +224,19 @@ def test_networks_that_invent_users_stay_on_their_device(meta):
 
 
 @pytest.mark.pytorch
+def test_recommenders_that_play_a_game_stay_on_their_device(meta):
+    from advrec_teach import pytorch as advrec
+
+    rows = meta.ones((2, 5), device="meta")
+    made = advrec.RowGenerator(5, hidden=3)(rows)
+    mixed = advrec.item_mixture(made, rows, share=0.2)
+    items = advrec.draw_items(mixed, rows)
+    judged = advrec.RowDiscriminator(5, hidden=3).copy()(made, rows)
+    for t in (made, mixed, items, judged, advrec.policy_loss(made, items, mixed)):
+        assert t.device.type == "meta"
+
+
+@pytest.mark.pytorch
 def test_the_private_step_stays_on_its_device(meta):
     from advrec_teach import pytorch as advrec
 
@@ -279,6 +292,10 @@ def test_every_tensor_is_made_on_a_named_device():
             advrec.fit_sequence_gan(writer, judge, rows, steps=1, estimator=estimator, batch_size=2)
         advrec.sample_sequences(writer, 2)
         advrec.sample_vae(autoencoder, 2, length=5)
+        table = interactions().table()
+        for opponent in (advrec.RowDiscriminator(10, hidden=3), None):
+            advrec.fit_cfgan(advrec.RowGenerator(10, hidden=3), opponent, table, epochs=1, batch_size=3)
+        advrec.fit_irgan(model.copy(), model, interactions(), epochs=1)
         for defence in DEFENCES:
             others = [model.copy()] if defence == "ensemble" else []
             advrec.fit_defended(model, interactions(), epochs=1, defence=defence, others=others, batch_size=7)
@@ -375,6 +392,12 @@ PLACEMENT = """
             settings = {"epochs": 1, "eps": 0.1, "direction": direction, "compile": compile}
             advrec.fit_sequential(sequential, advrec.numpy(ids), **settings)
     for variable in sequential.variables:
+        here(variable.value)
+    maker = advrec.RowGenerator(10, hidden=3)
+    for opponent in (advrec.RowDiscriminator(10, hidden=3), None):
+        advrec.fit_cfgan(maker, opponent, train.table(), epochs=1, batch_size=3)
+    advrec.fit_irgan(model.copy(), model, train, epochs=1)
+    for variable in (*maker.variables, model.user_vectors):
         here(variable.value)
     ward = [Patient(), Patient(dropout=0.3), Patient(penalty=1.0), Patient(spectral=True)]
     advrec.fit_ward(ward, advrec.ring_data(), seeds=[0], steps=2, batch_size=4, samples=3, callback=lambda *_: None)
