@@ -143,7 +143,7 @@ HITS = (
 
 def _gradient_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
     """Rows longer and shorter than the clip, and an expected size that is not the number of rows."""
-    cases = []
+    cases: list[dict[str, Any]] = []
     for n, p, clip, sigma, size in ((6, 4, 1.5, 0.7, 8), (5, 7, 0.4, 1.9, 3), (7, 3, 2.0, 0.0, 10)):
         rows = rng.normal(size=(n, p)) * rng.uniform(0.1, 3.0, size=(n, 1))
         rows[0] *= 0.3 * clip / np.linalg.norm(rows[0])
@@ -231,7 +231,7 @@ STEP = (
         "one length for the whole matrix",
         "you take one length for the whole matrix, and shorten all rows by one factor. Whoever pulls hard then makes "
         "everybody else small, and still sets the direction: each row has a length of its own.",
-        _wrong(shorten=_by(lambda g: np.linalg.norm(g))),
+        _wrong(shorten=_by(lambda g: np.asarray(np.linalg.norm(g)))),
     ),
     Misconception(
         "length squared",
