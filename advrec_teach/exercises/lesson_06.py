@@ -19,9 +19,9 @@ def _array(values: np.ndarray) -> Made:
 
 
 def _score_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Unequal numbers of members and others, scores below zero, ties, and one case where nobody may be accused."""
+    """Unequal numbers, scores below zero, ties, nobody who may be accused, and shares that round up and down."""
     cases = []
-    for n, m, fpr, shift in ((150, 240, 0.05, 1.0), (90, 61, 0.1, 0.7), (70, 40, 0.01, 2.0)):
+    for n, m, fpr, shift in ((150, 240, 0.05, 1.0), (90, 61, 0.1, 0.7), (70, 40, 0.01, 2.0), (400, 67, 0.1, 1.0)):
         members, others = rng.normal(shift, 1, size=n) - 4, rng.normal(0, 1, size=m) - 4
         cases.append({"members": _array(members), "others": _array(others), "fpr": fpr})
     tied = [np.round(2 * rng.normal(shift, 1, size=n)) / 2 for n, shift in ((80, 1.0), (100, 0.0))]
@@ -46,6 +46,10 @@ def _both(members: np.ndarray, others: np.ndarray, fpr: float) -> float:
     return _hits(members, _above(pooled, _allowed(pooled, fpr)))
 
 
+ROUNDED = (
+    "k is rounded up somewhere, so that more than a share fpr of the others may be accused. The text has floor: at "
+    "most that many, never more."
+)
 HITS = (
     Misconception(
         "threshold from the members",
@@ -110,6 +114,19 @@ HITS = (
         lambda members, others, fpr: _hits(members, float(np.quantile(others, 1 - fpr))),
     ),
     Misconception(
+        "rounded", ROUNDED, lambda members, others, fpr: _hits(members, _above(others, round(fpr * len(others))))
+    ),
+    Misconception(
+        "rounded up",
+        ROUNDED,
+        lambda members, others, fpr: _hits(members, _above(others, int(np.ceil(fpr * len(others) - 1e-9)))),
+    ),
+    Misconception(
+        "members and others swapped",
+        "members and others are swapped: you return the share of the others above a score of the members.",
+        lambda members, others, fpr: _hits(others, _above(members, _allowed(members, fpr))),
+    ),
+    Misconception(
         "always one per cent",
         "a share of false alarms that the caller chooses changes nothing: use the argument fpr.",
         lambda members, others, fpr: _hits(members, _above(others, _allowed(others, 0.01))),
@@ -126,14 +143,16 @@ HITS = (
 
 def _gradient_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
     """Rows longer and shorter than the clip, and an expected size that is not the number of rows."""
-    cases = []
+    cases: list[dict[str, Any]] = []
     for n, p, clip, sigma, size in ((6, 4, 1.5, 0.7, 8), (5, 7, 0.4, 1.9, 3), (7, 3, 2.0, 0.0, 10)):
         rows = rng.normal(size=(n, p)) * rng.uniform(0.1, 3.0, size=(n, 1))
         rows[0] *= 0.3 * clip / np.linalg.norm(rows[0])
         rows[1] *= 3 * clip / np.linalg.norm(rows[1])
         settings = {"clip": clip, "sigma": sigma, "batch_size": size}
         cases.append({"gradients": rows, "noise": rng.normal(size=p), **settings})
-    return cases
+    # Somebody whose gradient is zero: dividing by her length would spoil everything.
+    still = {**cases[0], "gradients": np.concatenate((cases[0]["gradients"], np.zeros((1, 4))))}
+    return [*cases, still]
 
 
 def _private(
@@ -173,6 +192,21 @@ def _mean_clipped_rows(
     return mean * reference_privacy.clip_factors(np.linalg.norm(mean), clip=clip) + sigma * clip * noise / batch_size
 
 
+def _by(lengths: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray, float], np.ndarray]:
+    """Return a clipping by some other idea of the rows' lengths."""
+    return lambda g, clip: g * reference_privacy.clip_factors(lengths(g), clip=clip)
+
+
+def _zero_row(result: np.ndarray, truth: np.ndarray, gradients: np.ndarray, **_: Any) -> str | None:
+    """Say why there is no number, where a row is zero."""
+    if np.isnan(result).any() and not gradients.any(axis=1).all():
+        return (
+            "a person whose gradient is zero makes your result NaN: zero over zero. Compute a factor that is finite "
+            "for her too."
+        )
+    return None
+
+
 def _wrong(**changes: Any) -> Callable[..., np.ndarray]:
     return lambda **inputs: _private(**inputs, **changes)
 
@@ -192,6 +226,30 @@ STEP = (
         "the mean of the rows is clipped",
         f"your mean of those drawn has length C at most, its rows have any. {BATCH}",
         _mean_clipped_rows,
+    ),
+    Misconception(
+        "one length for the whole matrix",
+        "you take one length for the whole matrix, and shorten all rows by one factor. Whoever pulls hard then makes "
+        "everybody else small, and still sets the direction: each row has a length of its own.",
+        _wrong(shorten=_by(lambda g: np.asarray(np.linalg.norm(g)))),
+    ),
+    Misconception(
+        "length squared",
+        "your lengths are squared: the root of the sum of squares is missing.",
+        _wrong(shorten=_by(lambda g: (g**2).sum(axis=1, keepdims=True))),
+    ),
+    Misconception(
+        "sum of absolute values",
+        "your lengths are sums of absolute values. The length of the text is the root of the sum of squares, which the "
+        "noise is measured against.",
+        _wrong(shorten=_by(lambda g: np.abs(g).sum(axis=1, keepdims=True))),
+    ),
+    Misconception(
+        "lengthened",
+        "you lengthen the short rows and leave the long ones. It is the other way round: a factor is never above 1.",
+        _wrong(
+            shorten=lambda g, clip: g * np.maximum(1, clip / np.maximum(1e-9, np.linalg.norm(g, axis=1, keepdims=True)))
+        ),
     ),
     Misconception(
         "not clipped",
@@ -264,7 +322,17 @@ def _course_gradient(advrec: ModuleType) -> Callable[..., Any]:
 # --- 06.5: a wrong account
 
 
-def _account(*, noise_multiplier: float, sample_rate: float, steps: int, delta: float) -> float:
+class _Account:
+    """An account with a short name in messages."""
+
+    def __call__(self, *, noise_multiplier: float, sample_rate: float, steps: int, delta: float) -> float:
+        return _made_up(noise_multiplier=noise_multiplier, sample_rate=sample_rate, steps=steps, delta=delta)
+
+    def __repr__(self) -> str:
+        return "the account of the check"
+
+
+def _made_up(*, noise_multiplier: float, sample_rate: float, steps: int, delta: float) -> float:
     """Return a number that rises and falls with the settings as an epsilon does, each in its own way."""
     if steps != int(steps):
         raise TypeError(f"steps is {steps}; an accountant counts whole steps")
@@ -275,7 +343,7 @@ def _account_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
     cases = []
     for people, size, epochs, std, clip in ((1000, 64, 10, 0.6, 0.3), (377, 50, 7, 3.0, 2.0), (5000, 250, 3, 0.9, 1.5)):
         settings = {"n_people": people, "batch_size": size, "epochs": epochs, "noise_std": std, "clip": clip}
-        cases.append({"account": _account, **settings, "delta": 1e-4})
+        cases.append({"account": _Account(), **settings, "delta": 1e-4})
     return cases
 
 
@@ -300,7 +368,14 @@ def _spent(
     per_epoch = 1 if "steps" in faults else -(-n_people // batch_size)
     per_epoch = n_people // batch_size if "down" in faults else per_epoch
     per_epoch = n_people if "people" in faults else per_epoch
-    return account(noise_multiplier=noise, sample_rate=rate, steps=epochs * per_epoch, delta=delta)
+    per_epoch = batch_size if "persons" in faults else per_epoch
+    noise = clip / noise_std if "flipped" in faults else noise
+    rate = n_people / batch_size if "over" in faults else rate
+    rate = 1 / -(-n_people // batch_size) if "whole" in faults else rate
+    steps = -(-epochs * n_people // batch_size) if "once" in faults else epochs * per_epoch
+    if "sum" in faults:
+        return steps * account(noise_multiplier=noise, sample_rate=rate, steps=1, delta=delta)
+    return account(noise_multiplier=noise, sample_rate=rate, steps=steps, delta=delta)
 
 
 def _fault(name: str, message: str, faults: str, *, as_given: bool = False) -> Misconception:
@@ -343,6 +418,38 @@ ACCOUNT = (
         "everybody",
     ),
     _fault(
+        "clip over noise",
+        "your sigma is upside down: more noise would then spend more.",
+        "flipped",
+    ),
+    _fault(
+        "people over batch",
+        "your rate is above 1, and a chance is not: it is upside down.",
+        "over",
+    ),
+    _fault(
+        "one over the steps",
+        "your rate is one over the steps of an epoch. That is B over N only where the batches come out even; the "
+        "chance to be drawn is batch_size / n_people.",
+        "whole",
+    ),
+    _fault(
+        "rounded once",
+        "you round once, at the end of all epochs. The text rounds up in each epoch.",
+        "once",
+    ),
+    _fault(
+        "batch size for steps",
+        "you count as many steps in an epoch as there are people in a batch. How many *batches* does an epoch have?",
+        "persons",
+    ),
+    _fault(
+        "steps times one step",
+        "you take the epsilon of one step times the steps. That is a bound, and far too large: epsilons of many steps "
+        "do not simply add up, so give the steps to the accountant.",
+        "sum",
+    ),
+    _fault(
         "rounded down",
         "you round the number of steps in an epoch down. The text rounds up; an account should never be kinder than "
         "the training.",
@@ -361,7 +468,8 @@ EXERCISES = [
         "what is remembered shows before it is repeated",
         answer="b",
         explanation="training pushes up the likelihood of the members' rows, and of others' only as far as they are "
-        "alike. The difference is there from the first passes on, long before a row is likely enough to be drawn.",
+        "alike. The difference is there in the copy with the fewest passes, by likelihood alone and calibrated, long "
+        "before a row is likely enough to be drawn.",
         wrong={
             "a": "copying and remembering are not the same. Training makes the members' rows more likely; does a row "
             "have to become likely enough to be *drawn* before its likelihood says something?",
@@ -394,10 +502,10 @@ EXERCISES = [
         "epsilon is an exponent",
         answer="c",
         explanation="e^8 is nearly 3000, so the bound is far above 1. The promise allows an attack to find nearly "
-        "everybody, which does not say that one does.",
+        "everybody, which does not say that one does. And without a delta the sentence is not even a promise.",
         wrong={
             "a": "you multiply 1 % by epsilon. In the definition epsilon stands in an exponent.",
-            "b": "that is 1 % times e to the power of about 3. How large is e to the power of 8?",
+            "b": "that is 1 % times 8 e: epsilon is the power, not a factor. How large is e to the power of 8?",
         },
         hints=(
             "Put f = 0.01 and epsilon = 8 into the bound above the exercise.",
@@ -421,6 +529,7 @@ EXERCISES = [
         reference=_private,
         course=_course_gradient,
         misconceptions=STEP,
+        notice=_zero_row,
     ),
     FunctionExercise(
         "06.5",
@@ -428,10 +537,10 @@ EXERCISES = [
         hints=(
             "Take the four settings one by one, and say in words what each of them counts. Compare with the numbers of "
             "the training.",
-            "Write down sigma for noise_std = 0.6 and C = 0.3, the chance to be drawn for 64 of 357 people, and the "
+            "Write down sigma for noise_std = 0.6 and C = 0.3, the chance to be drawn for 64 of 356 people, and the "
             "number of batches in an epoch.",
-            "sigma = noise_std / clip; q = batch_size / n_people; steps = epochs times n_people / batch_size, rounded "
-            "up.",
+            "sigma = noise_std / clip; q = batch_size / n_people; steps = epochs times (n_people / batch_size "
+            "rounded up).",
         ),
         cases=_account_cases,
         keywords=("n_people", "batch_size", "epochs", "noise_std", "clip", "delta"),

@@ -60,6 +60,12 @@ def test_hits_at_few_false_alarms(advrec):
         above = members[:, None] > others
         return np.mean(above + 0.5 * (members[:, None] == others))
 
+    def placed(members, others, place):
+        return np.mean(members > np.sort(others)[::-1][place])
+
+    refused("06.2", lambda m, o, *, fpr: placed(m, o, round(fpr * len(o))), "rounded up")
+    refused("06.2", lambda m, o, *, fpr: placed(m, o, int(np.ceil(fpr * len(o)))), "rounded up")
+    refused("06.2", lambda m, o, *, fpr: np.mean(o > threshold(m, fpr)), "swapped")
     messages = {
         refused("06.2", lambda m, o, *, fpr: np.mean(m > threshold(m, fpr)), "the members' own scores"),
         refused("06.2", both, "members and others together"),
@@ -141,6 +147,22 @@ def test_the_private_gradient(advrec, ops):
         refused("06.4", step(ops, noise=lambda n, c, b: -c), "wrong sign"),
     }
     assert len(messages) == 12
+
+    def by(lengths):
+        return lambda g, c: g * ops.where(lengths(g) > c, c / lengths(g), ops.ones_like(lengths(g)))
+
+    def no_factor(g, c):
+        lengths = ops.norm(g, 1)
+        return g / lengths * ops.where(lengths > c, c * ops.ones_like(lengths), lengths)
+
+    def longer(g, c):
+        lengths = ops.norm(g, 1)
+        return g * ops.where(lengths > c, ops.ones_like(lengths), c / (lengths + 1e-12))
+
+    refused("06.4", step(ops, rows=lambda g, c: g * min(1.0, c / float(ops.norm(g, None)))), "the whole matrix")
+    refused("06.4", step(ops, rows=by(lambda g: ops.norm(g, 1) ** 2)), "squared")
+    refused("06.4", step(ops, rows=no_factor), "NaN")
+    refused("06.4", step(ops, rows=longer), "lengthen")
     assert refused("06.4", mean_clipped, "the gradient of the batch") not in messages
 
 
@@ -191,4 +213,16 @@ def test_the_account(advrec):
         refused("06.5", with_faults(steps=lambda n, b, e, s, c: e * n), "for every person in an epoch"),
     }
     assert len(messages) == 12
+    refused("06.5", with_faults(noise_multiplier=lambda n, b, e, s, c: c / s), "upside down")
+    refused("06.5", with_faults(sample_rate=lambda n, b, e, s, c: n / b), "above 1")
+    refused("06.5", with_faults(sample_rate=lambda n, b, e, s, c: 1 / np.ceil(n / b)), "only where the batches")
+    refused("06.5", with_faults(steps=lambda n, b, e, s, c: int(np.ceil(e * n / b))), "in each epoch")
+    refused("06.5", with_faults(steps=lambda n, b, e, s, c: e * b), "people in a batch")
+
+    def summed(account, **training):
+        one = spent(account, **training, steps=lambda n, b, e, s, c: 1)
+        return one * training["epochs"] * int(np.ceil(training["n_people"] / training["batch_size"]))
+
+    refused("06.5", summed, "do not simply add up")
+    assert "0x" not in refused("06.5", lambda account, **training: 1.0)
     refused("06.5", with_faults(steps=lambda n, b, e, s, c: e * n / b), "whole steps")
