@@ -612,8 +612,8 @@ EXERCISES = [
             ),
             Misconception(
                 "standardised rewards, by n - 1",
-                "you also divide the rewards by their standard deviation. That changes the size of the step from batch "
-                "to batch; the formula only takes the mean away.",
+                "you also divide the rewards by their standard deviation, taken with n - 1. That changes the size of "
+                "the step from batch to batch; the formula only takes the mean away.",
                 lambda log_probability, rewards: -np.mean(_centred(rewards) / rewards.std(ddof=1) * log_probability),
             ),
             Misconception(

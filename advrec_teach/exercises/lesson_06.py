@@ -47,8 +47,7 @@ def _both(members: np.ndarray, others: np.ndarray, fpr: float) -> float:
 
 
 ROUNDED = (
-    "k is rounded up somewhere, so that more than a share fpr of the others may be accused. The text has floor: at "
-    "most that many, never more."
+    "so that more than a share fpr of the others may be accused. The text has floor: at most that many, never more."
 )
 HITS = (
     Misconception(
@@ -114,11 +113,13 @@ HITS = (
         lambda members, others, fpr: _hits(members, float(np.quantile(others, 1 - fpr))),
     ),
     Misconception(
-        "rounded", ROUNDED, lambda members, others, fpr: _hits(members, _above(others, round(fpr * len(others))))
+        "rounded",
+        f"k is rounded to the nearest whole number, at times rounded up, {ROUNDED}",
+        lambda members, others, fpr: _hits(members, _above(others, round(fpr * len(others)))),
     ),
     Misconception(
         "rounded up",
-        ROUNDED,
+        f"k is rounded up, {ROUNDED}",
         lambda members, others, fpr: _hits(members, _above(others, int(np.ceil(fpr * len(others) - 1e-9)))),
     ),
     Misconception(
