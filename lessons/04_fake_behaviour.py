@@ -166,7 +166,8 @@ claim("of the neighbours in the filled log a smaller share is true", shares["fil
 # %%
 ordered = truth.sort("user", "time")
 pause = ordered.select(pl.col("time").diff().over("user") > 1800)["time"]
-lengths = ordered.select(session=pause.fill_null(True).cum_sum()).group_by("session").len()["len"].to_numpy()
+sessions = ordered.select(session=pause.fill_null(True).cum_sum())
+lengths = sessions.group_by("session", maintain_order=True).len()["len"].to_numpy()
 
 
 def padding(lengths, batch=64):
