@@ -243,7 +243,7 @@ def vae_loss(logits: ArrayLike, table: ArrayLike, mean: ArrayLike, log_variance:
     """
     logits, x = np.asarray(logits, np.float64), np.asarray(table, np.float64)
     mean, log_variance = np.asarray(mean, np.float64), np.asarray(log_variance, np.float64)
-    reconstruction = -(x * (logits - _logsumexp(logits)[..., None])).sum(axis=1)
+    reconstruction = -(x * log_softmax(logits)).sum(axis=1)
     divergence = 0.5 * (mean**2 + np.exp(log_variance) - log_variance - 1).sum(axis=1)
     return float((reconstruction + beta * divergence).mean())
 
@@ -251,10 +251,15 @@ def vae_loss(logits: ArrayLike, table: ArrayLike, mean: ArrayLike, log_variance:
 # --- arithmetic
 
 
+def log_softmax(logits: ArrayLike) -> Array:
+    """Return the logarithm of softmax over the last axis."""
+    logits = np.asarray(logits, np.float64)
+    return logits - _logsumexp(logits)[..., None]
+
+
 def softmax(logits: ArrayLike) -> Array:
     """Return softmax over the last axis."""
-    logits = np.asarray(logits, np.float64)
-    return np.exp(logits - _logsumexp(logits)[..., None])
+    return np.exp(log_softmax(logits))
 
 
 def _logsumexp(logits: Array) -> Array:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from advrec_teach.reference_behaviour import USED, softmax
+from advrec_teach.reference_behaviour import USED, log_softmax, softmax
 from advrec_teach.sequences import check_whole
 
 Array = NDArray[np.float64]
@@ -48,9 +48,7 @@ def _forward(w: Named, rows: ArrayLike) -> tuple[NDArray[np.int64], Array, Array
     states = np.tanh(named["start"] + vectors.cumsum(1) - vectors)
     hot = np.eye(len(named["bias"]))[ids]
     logits = states @ named["out"] + named["bias"] + USED * (hot.cumsum(1) - hot)
-    largest = logits.max(-1, keepdims=True)
-    total = largest + np.log(np.exp(logits - largest).sum(-1, keepdims=True))
-    return ids, states, logits, np.take_along_axis(logits - total, ids[..., None], -1)[..., 0]
+    return ids, states, logits, np.take_along_axis(log_softmax(logits), ids[..., None], -1)[..., 0]
 
 
 def set_log_probabilities(w: Named, rows: ArrayLike) -> Array:

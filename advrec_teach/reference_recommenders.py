@@ -9,15 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from advrec_teach.reference import check_count
+from advrec_teach.reference import check_count, sigmoid
+from advrec_teach.reference_behaviour import log_softmax, softmax
 
 Array = NDArray[np.float64]
 Weights = dict[str, NDArray[np.float32]]
 Named = Mapping[str, ArrayLike]
-
-# Entries of rows that a discriminator of CFGAN sees: what the user has, and zeros drawn at random.
-LAYERS = ("inner", "inner_bias", "outer", "outer_bias")
-
 
 # --- first weights
 
@@ -81,8 +78,8 @@ def judge(w: Named, rows: ArrayLike, condition: ArrayLike) -> Array:
 
 
 def _layers(w: Named, x: Array) -> Array:
-    v = {name: np.asarray(w[name], np.float64) for name in LAYERS}
-    return _sigmoid(x @ v["inner"] + v["inner_bias"]) @ v["outer"] + v["outer_bias"]
+    v = {name: np.asarray(values, np.float64) for name, values in w.items()}
+    return sigmoid(x @ v["inner"] + v["inner_bias"]) @ v["outer"] + v["outer_bias"]
 
 
 def masked(made: ArrayLike, rows: ArrayLike, chosen: ArrayLike) -> Array:
@@ -161,26 +158,14 @@ def policy_loss(logits: ArrayLike, items: ArrayLike, rewards: ArrayLike) -> floa
     -----
     Wang et al. (2017), equation 5, for many draws at once: the policy gradient of Williams (1992).
     """
-    z = np.asarray(logits, np.float64)
-    log_p = z - z.max(axis=1, keepdims=True)
-    log_p = log_p - np.log(np.exp(log_p).sum(axis=1, keepdims=True))
-    return float(-np.mean(np.take_along_axis(log_p, np.asarray(items), axis=1) * np.asarray(rewards, np.float64)))
+    return float(
+        -np.mean(np.take_along_axis(log_softmax(logits), np.asarray(items), axis=1) * np.asarray(rewards, np.float64))
+    )
 
 
 def reward(logits: ArrayLike) -> Array:
     """Return IRGAN's reward 2 (sigmoid(s) - 1/2) for logits of the discriminator, as its authors' program has it."""
-    return 2 * _sigmoid(np.asarray(logits, np.float64)) - 1
-
-
-def softmax(logits: ArrayLike) -> Array:
-    """Return the softmax over the last axis."""
-    z = np.asarray(logits, np.float64)
-    e = np.exp(z - z.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
-
-
-def _sigmoid(x: Array) -> Array:
-    return np.exp(-np.logaddexp(0.0, -x))
+    return 2 * sigmoid(logits) - 1
 
 
 # --- what a user may ask for

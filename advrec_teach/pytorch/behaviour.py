@@ -1,7 +1,6 @@
 """Networks that invent users: an LSTM, its opponents and their game, and a variational autoencoder."""
 
-import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot, softplus
 
 from advrec_teach import reference_behaviour as reference
-from advrec_teach.pytorch import _setup
+from advrec_teach.pytorch._networks import Network
 from advrec_teach.pytorch.gan import _few_threads, _update
 from advrec_teach.pytorch.tensors import numpy, tensor
 
@@ -48,23 +47,6 @@ def reinforce_loss(log_probability: Tensor, rewards: Tensor) -> Tensor:
     return -((rewards - rewards.mean()) * log_probability).mean()
 
 
-class _Network(nn.Module):
-    """A network whose parameters have names, which are those of the reference."""
-
-    def __init__(self, weights: Mapping[str, np.ndarray]):
-        super().__init__()
-        self.weights = nn.ParameterDict({name: torch.from_numpy(values) for name, values in weights.items()})
-        self.to(_setup.device())
-
-    def named_weights(self) -> dict[str, np.ndarray]:
-        """Return a copy of all weights, by the names of the reference."""
-        return {name: numpy(value).copy() for name, value in self.weights.items()}
-
-    def copy(self) -> Any:
-        """Return a network with the same weights in memory of its own."""
-        return copy.deepcopy(self)
-
-
 def _lstm(w: Any, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """Return hidden state and cell state after ``x``, which is the input times the LSTM's input matrix."""
     i, f, g, o = (x + h @ w["state"] + w["gates"]).chunk(4, -1)
@@ -72,7 +54,7 @@ def _lstm(w: Any, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     return o.sigmoid() * c.tanh(), c
 
 
-class SequenceGenerator(_Network):
+class SequenceGenerator(Network):
     """An LSTM that writes rows: at each place it draws an item, given those before it, and no item twice.
 
     Parameters
@@ -173,7 +155,7 @@ def sample_sequences(generator: SequenceGenerator, n: int, *, seed: int = 0) -> 
         return numpy(generator.roll(noise).argmax(-1))
 
 
-class SequenceDiscriminator(_Network):
+class SequenceDiscriminator(Network):
     """A judge of rows: the logit that a row is real.
 
     Parameters
@@ -226,7 +208,7 @@ class SequenceDiscriminator(_Network):
         return (features @ w["out"] + w["bias"]).squeeze(-1)
 
 
-class InteractionVAE(_Network):
+class InteractionVAE(Network):
     """A variational autoencoder of who rated what: no order, one code of a few numbers for each user.
 
     Parameters

@@ -1,6 +1,5 @@
 """Two recommenders that are trained as games: CFGAN, which makes rows, and IRGAN, which draws items."""
 
-import copy
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 
 from advrec_teach import reference_recommenders as reference
-from advrec_teach.pytorch import _setup
+from advrec_teach.pytorch._networks import Network
 from advrec_teach.pytorch._training import History
 from advrec_teach.pytorch.bpr import BPRModel
 from advrec_teach.pytorch.tensors import numpy, tensor
@@ -19,29 +18,7 @@ from advrec_teach.reference import check_count, check_sizes
 softplus = nn.functional.softplus
 
 
-class _Layers(nn.Module):
-    """One hidden layer of sigmoid neurons, its weights named as in the reference."""
-
-    inner: nn.Parameter
-    inner_bias: nn.Parameter
-    outer: nn.Parameter
-    outer_bias: nn.Parameter
-
-    def __init__(self, weights: dict[str, np.ndarray]):
-        super().__init__()
-        for name, values in weights.items():
-            setattr(self, name, nn.Parameter(torch.from_numpy(values).to(_setup.device())))
-
-    def named_weights(self) -> dict[str, np.ndarray]:
-        """Return a copy of all weights, by the names of the reference."""
-        return {name: numpy(value).copy() for name, value in self.named_parameters()}
-
-    def copy(self) -> Any:
-        """Return a network with the same weights in memory of its own."""
-        return copy.deepcopy(self)
-
-
-class RowGenerator(_Layers):
+class RowGenerator(Network):
     """CFGAN's generator: it maps a row of 0 and 1 to a row of numbers, the scores.
 
     Parameters
@@ -64,7 +41,8 @@ class RowGenerator(_Layers):
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Return a row of numbers for each row: [n_rows, n] gives [n_rows, n]."""
-        return torch.sigmoid(rows @ self.inner + self.inner_bias) @ self.outer + self.outer_bias
+        w = self.weights
+        return torch.sigmoid(rows @ w["inner"] + w["inner_bias"]) @ w["outer"] + w["outer_bias"]
 
     def score_all(self, rows: Any) -> torch.Tensor:
         """Return the made rows without history, for rows as an array or a tensor, shape [n_rows, n]."""
@@ -72,7 +50,7 @@ class RowGenerator(_Layers):
             return self(tensor(np.asarray(numpy(rows), np.float32)))
 
 
-class RowDiscriminator(_Layers):
+class RowDiscriminator(Network):
     """CFGAN's discriminator: it judges a row beside the row that it was made for.
 
     Parameters
@@ -95,9 +73,9 @@ class RowDiscriminator(_Layers):
 
     def forward(self, rows: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         """Return logits, shape [n_rows]: large where a row looks real. Both arguments have the shape [n_rows, n]."""
-        n = rows.shape[1]
-        first = rows @ self.inner[:n] + condition @ self.inner[n:] + self.inner_bias
-        return (torch.sigmoid(first) @ self.outer + self.outer_bias).squeeze(1)
+        w, n = self.weights, rows.shape[1]
+        first = rows @ w["inner"][:n] + condition @ w["inner"][n:] + w["inner_bias"]
+        return (torch.sigmoid(first) @ w["outer"] + w["outer_bias"]).squeeze(1)
 
 
 def fit_cfgan(
@@ -176,7 +154,7 @@ def fit_cfgan(
         discriminator_rate=discriminator_rate, regularisation=regularisation, zero_weight=zero_weight
     )
     reference.check_shares(partial_masking=partial_masking, zero_share=zero_share)
-    real = tensor(reference.check_rows(numpy(rows), generator.inner.shape[0]))
+    real = tensor(reference.check_rows(numpy(rows), generator.weights["inner"].shape[0]))
     device, n = real.device, len(real)
     random = torch.Generator(device).manual_seed(seed)
     made_by = list(generator.parameters())

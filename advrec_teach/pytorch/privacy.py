@@ -10,7 +10,7 @@ from torch.func import grad, vmap
 
 from advrec_teach import reference_behaviour
 from advrec_teach import reference_privacy as reference
-from advrec_teach.pytorch.behaviour import _Network
+from advrec_teach.pytorch._networks import Network
 from advrec_teach.pytorch.gan import _few_threads
 from advrec_teach.pytorch.tensors import tensor
 
@@ -36,7 +36,7 @@ def set_log_probabilities(weights: Weights, rows: Tensor) -> Tensor:
     return logits.log_softmax(-1).gather(-1, places).squeeze(-1)
 
 
-class SetGenerator(_Network):
+class SetGenerator(Network):
     """A small generator: each item depends on which items stand before it, whatever their order.
 
     Parameters

@@ -1,18 +1,17 @@
 """Networks that invent users: an LSTM, its opponents and their game, and a variational autoencoder."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from advrec_teach import reference_behaviour as reference
 from advrec_teach.tensorflow import _setup, tensors
+from advrec_teach.tensorflow._networks import Moments, Network, Weights, adam_step, start_moments
 from advrec_teach.tensorflow.tensors import numpy, tensor
 
 HISTORY = ("discriminator_loss", "generator_loss", "discriminator_gradient", "generator_gradient")
-Weights = dict[str, tf.Tensor]
 
 
 def gumbel_noise(shape: tuple[int, ...], *, generator: tf.random.Generator) -> tf.Tensor:
@@ -136,39 +135,7 @@ def _decode(w: Weights, codes: tf.Tensor) -> tf.Tensor:
 # --- networks as objects
 
 
-class _Network(keras.Model):
-    """A network whose variables have names, which are those of the reference."""
-
-    def __init__(self, weights: Mapping[str, np.ndarray], settings: dict[str, Any]):
-        super().__init__()
-        self.weights_by_name = {}
-        with tf.device(_setup.device()):
-            for name, values in weights.items():
-                variable = self.add_weight(shape=values.shape, initializer="zeros", name=name, dtype="float32")
-                variable.assign(values)
-                self.weights_by_name[name] = variable
-        self._settings = settings
-
-    def _tensors(self) -> Weights:
-        """Return all weights by name."""
-        return {name: tf.convert_to_tensor(variable) for name, variable in self.weights_by_name.items()}
-
-    def _assign(self, weights: Weights) -> None:
-        for name, value in weights.items():
-            self.weights_by_name[name].assign(value)
-
-    def named_weights(self) -> dict[str, np.ndarray]:
-        """Return a copy of all weights, by the names of the reference."""
-        return {name: numpy(value).copy() for name, value in self.weights_by_name.items()}
-
-    def copy(self) -> Any:
-        """Return a network with the same weights in memory of its own."""
-        other = type(self)(**self._settings)
-        other._assign(self._tensors())
-        return other
-
-
-class SequenceGenerator(_Network):
+class SequenceGenerator(Network):
     """An LSTM that writes rows: at each place it draws an item, given those before it, and no item twice.
 
     Parameters
@@ -247,7 +214,7 @@ def sample_sequences(generator: SequenceGenerator, n: int, *, seed: int = 0) -> 
     return numpy(tf.argmax(generator.roll(noise), -1))
 
 
-class SequenceDiscriminator(_Network):
+class SequenceDiscriminator(Network):
     """A judge of rows: the logit that a row is real.
 
     Parameters
@@ -284,7 +251,7 @@ class SequenceDiscriminator(_Network):
         return _score(self._tensors(), rows)
 
 
-class InteractionVAE(_Network):
+class InteractionVAE(Network):
     """A variational autoencoder of who rated what: no order, one code of a few numbers for each user.
 
     Parameters
@@ -569,14 +536,6 @@ def fit_sequence_gan(
     return dict(zip(HISTORY, numpy(history).T, strict=True))
 
 
-Moments = tuple[Weights, Weights]
-
-
-def _start(w: Weights) -> Moments:
-    """Return Adam's moments before its first step."""
-    return tuple({name: tf.zeros_like(value) for name, value in w.items()} for _ in range(2))  # type: ignore[return-value]
-
-
 def _step(
     w: Weights,
     moments: Moments,
@@ -591,13 +550,8 @@ def _step(
         tape.watch(w)
         value = loss(w)
     slopes = {n: tf.convert_to_tensor(g) for n, g in tape.gradient(value, w).items()}
-    t = tf.cast(k + 1, tf.float32)
-    first = {n: b1 * moments[0][n] + (1 - b1) * g for n, g in slopes.items()}
-    second = {n: b2 * moments[1][n] + (1 - b2) * g * g for n, g in slopes.items()}
-    step = rate / (1 - b1**t)
-    root = tf.sqrt(1 - b2**t)
-    w = {n: w[n] - step * first[n] / (tf.sqrt(second[n]) / root + 1e-8) for n in w}
-    return w, (first, second), value, tf.linalg.global_norm(list(slopes.values()))
+    w, moments = adam_step(w, moments, k, slopes, rate, b1, b2)
+    return w, moments, value, tf.linalg.global_norm(list(slopes.values()))
 
 
 def _loop(
@@ -611,7 +565,7 @@ def _loop(
         return k + 1, w, moments, losses.write(k, value)
 
     losses = tf.TensorArray(tf.float32, size=n, element_shape=())
-    _, w, _, losses = tf.while_loop(lambda k, *_: k < n, body, (tf.constant(0), w, _start(w), losses))
+    _, w, _, losses = tf.while_loop(lambda k, *_: k < n, body, (tf.constant(0), w, start_moments(w), losses))
     return w, losses.stack()
 
 
@@ -654,7 +608,7 @@ def _fit_vae(
 
 
 def _fit(
-    model: _Network,
+    model: Network,
     run: Callable[..., tuple[Weights, tf.Tensor]],
     data: tuple[tf.Tensor, ...],
     epochs: int,
@@ -746,6 +700,6 @@ def _play(
         return k + 1, own, other, first, second, rows.write(k, tf.stack((d_loss, g_loss, d_norm, g_norm)))
 
     rows = tf.TensorArray(tf.float32, size=steps, element_shape=(len(HISTORY),))
-    start = (tf.constant(0), own, other, _start(own), _start(other), rows)
+    start = (tf.constant(0), own, other, start_moments(own), start_moments(other), rows)
     _, own, other, _, _, rows = tf.while_loop(lambda k, *_: k < steps, body, start)
     return own, other, rows.stack()

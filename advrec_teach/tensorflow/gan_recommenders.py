@@ -4,53 +4,22 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from advrec_teach import reference_recommenders as reference
 from advrec_teach.reference import check_count, check_sizes
 from advrec_teach.tensorflow import _setup, tensors
+from advrec_teach.tensorflow._networks import Moments, Network, Weights, adam_step, start_moments
 from advrec_teach.tensorflow._training import History
 from advrec_teach.tensorflow.bpr import BPRModel
 from advrec_teach.tensorflow.tensors import numpy, tensor
 
-Tensors = list[tf.Tensor]
+# Adam's state: the number of the step, from 0, and the moments.
+State = tuple[tf.Tensor, Moments]
 
 
-class _Layers(keras.Model):
-    """One hidden layer of sigmoid neurons, its weights named as in the reference."""
-
-    def __init__(self, weights: dict[str, np.ndarray], settings: dict[str, Any]):
-        super().__init__()
-        self._by_name, self._settings = {}, settings
-        with tf.device(_setup.device()):
-            for name, values in weights.items():
-                variable = self.add_weight(shape=values.shape, initializer="zeros", name=name, dtype="float32")
-                variable.assign(values)
-                self._by_name[name] = variable
-
-    def _tensors(self) -> Tensors:
-        """Return all weights, in the order of the reference."""
-        return [tf.convert_to_tensor(self._by_name[name]) for name in reference.LAYERS]
-
-    def _assign(self, weights: Tensors) -> None:
-        for name, value in zip(reference.LAYERS, weights, strict=True):
-            self._by_name[name].assign(value)
-
-    def named_weights(self) -> dict[str, np.ndarray]:
-        """Return a copy of all weights, by the names of the reference."""
-        return {name: numpy(value).copy() for name, value in self._by_name.items()}
-
-    def copy(self) -> Any:
-        """Return a network with the same weights in memory of its own."""
-        kind: Any = type(self)
-        twin = kind(**self._settings)
-        twin._assign(self._tensors())
-        return twin
-
-
-class RowGenerator(_Layers):
+class RowGenerator(Network):
     """CFGAN's generator: it maps a row of 0 and 1 to a row of numbers, the scores.
 
     Parameters
@@ -80,7 +49,7 @@ class RowGenerator(_Layers):
         return tf.stop_gradient(self(tensor(np.asarray(numpy(rows), np.float32))))
 
 
-class RowDiscriminator(_Layers):
+class RowDiscriminator(Network):
     """CFGAN's discriminator: it judges a row beside the row that it was made for.
 
     Parameters
@@ -106,36 +75,33 @@ class RowDiscriminator(_Layers):
         return _judge(self._tensors(), rows, condition)
 
 
-def _generate(w: Tensors, rows: tf.Tensor) -> tf.Tensor:
-    return tf.sigmoid(rows @ w[0] + w[1]) @ w[2] + w[3]
+def _generate(w: Weights, rows: tf.Tensor) -> tf.Tensor:
+    return tf.sigmoid(rows @ w["inner"] + w["inner_bias"]) @ w["outer"] + w["outer_bias"]
 
 
-def _judge(w: Tensors, rows: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
+def _judge(w: Weights, rows: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
     n = rows.shape[1]
-    first = rows @ w[0][:n] + condition @ w[0][n:] + w[1]
-    return tf.squeeze(tf.sigmoid(first) @ w[2] + w[3], 1)
+    first = rows @ w["inner"][:n] + condition @ w["inner"][n:] + w["inner_bias"]
+    return tf.squeeze(tf.sigmoid(first) @ w["outer"] + w["outer_bias"], 1)
 
 
-def _adam(weights: Tensors, gradients: Tensors, state: Tensors, rate: tf.Tensor) -> tuple[Tensors, Tensors]:
-    """Return weights and state after one step of Adam; the state is the step's number, the means and the squares."""
-    count, means, squares = state[0] + 1, state[1 : len(weights) + 1], state[len(weights) + 1 :]
-    means = [m + 0.1 * (g - m) for m, g in zip(means, gradients, strict=True)]
-    squares = [0.999 * s + 0.001 * g * g for s, g in zip(squares, gradients, strict=True)]
-    step = rate / (1 - 0.9**count)
-    moved = [
-        w - step * m / (tf.sqrt(s / (1 - 0.999**count)) + 1e-8) for w, m, s in zip(weights, means, squares, strict=True)
-    ]
-    return moved, [count, *means, *squares]
+def _start(w: Weights) -> State:
+    return tf.constant(0), start_moments(w)
 
 
-def _adam_state(weights: Tensors) -> Tensors:
-    return [tf.zeros(()), *(tf.zeros_like(w) for w in (*weights, *weights))]
+def _descend(
+    w: Weights, state: State, tape: tf.GradientTape, loss: tf.Tensor, rate: tf.Tensor
+) -> tuple[Weights, State]:
+    """Take one step of Adam down the loss that this tape has recorded; return weights and state."""
+    k, moments = state
+    w, moments = adam_step(w, moments, k, tape.gradient(loss, w), rate)
+    return w, (k + 1, moments)
 
 
-def _walk(step: Callable[..., tuple], batches: tf.Tensor, weights: Tensors, state: Tensors) -> tuple:
+def _walk(step: Callable[..., tuple], batches: tf.Tensor, weights: Weights, state: State) -> tuple:
     """Run ``step(ids, weights, state)`` over all batches; return weights, state and the mean of what it reports."""
 
-    def body(k: tf.Tensor, weights: Tensors, state: Tensors, total: tf.Tensor) -> tuple:
+    def body(k: tf.Tensor, weights: Weights, state: State, total: tf.Tensor) -> tuple:
         weights, state, loss = step(batches[k], weights, state)
         return k + 1, weights, state, total + loss
 
@@ -147,28 +113,28 @@ def _walk(step: Callable[..., tuple], batches: tf.Tensor, weights: Tensors, stat
 
 @tf.function(autograph=False, jit_compile=True)
 def _judge_pass(
-    d: Tensors, state: Tensors, g: Tensors, real: tf.Tensor, mask: tf.Tensor, batches: tf.Tensor, rate: tf.Tensor
+    d: Weights, state: State, g: Weights, real: tf.Tensor, mask: tf.Tensor, batches: tf.Tensor, rate: tf.Tensor
 ) -> tuple:
     """Run one pass of the discriminator of CFGAN."""
     # Nothing but the discriminator changes in this pass, so all rows are made at once.
     fake = _generate(g, real) * mask
 
-    def step(ids: tf.Tensor, d: Tensors, state: Tensors) -> tuple:
+    def step(ids: tf.Tensor, d: Weights, state: State) -> tuple:
         x, f = tf.gather(real, ids), tf.gather(fake, ids)
         with tf.GradientTape() as tape:
             tape.watch(d)
             on_real, on_fake = tf.nn.softplus(-_judge(d, x, x)), tf.nn.softplus(_judge(d, f, x))
             loss = tf.reduce_mean(on_real) + tf.reduce_mean(on_fake)
-        return *_adam(d, tape.gradient(loss, d), state, rate), loss
+        return *_descend(d, state, tape, loss, rate), loss
 
     return _walk(step, batches, d, state)
 
 
 @tf.function(autograph=False, jit_compile=True)
 def _generate_pass(
-    g: Tensors,
-    state: Tensors,
-    d: Tensors,
+    g: Weights,
+    state: State,
+    d: Weights,
     real: tf.Tensor,
     mask: tf.Tensor,
     pulled: tf.Tensor,
@@ -178,7 +144,7 @@ def _generate_pass(
     """Run one pass of the generator of CFGAN; without weights ``d`` it has no opponent."""
     rate, regularisation, zero_weight = tf.unstack(settings)
 
-    def step(ids: tf.Tensor, g: Tensors, state: Tensors) -> tuple:
+    def step(ids: tf.Tensor, g: Weights, state: State) -> tuple:
         x, m, z = (tf.gather(t, ids) for t in (real, mask, pulled))
         with tf.GradientTape() as tape:
             tape.watch(g)
@@ -187,9 +153,9 @@ def _generate_pass(
                 loss = tf.reduce_mean(tf.nn.softplus(-_judge(d, made * m, x)))
             else:
                 loss = tf.reduce_mean(tf.reduce_sum(tf.square(1 - made) * x, 1))
-            penalty = 0.5 * regularisation * tf.add_n([tf.reduce_sum(w * w) for w in g])
+            penalty = 0.5 * regularisation * tf.add_n([tf.reduce_sum(w * w) for w in g.values()])
             total = loss + penalty + zero_weight * tf.reduce_mean(tf.reduce_sum(made * made * z, 1))
-        return *_adam(g, tape.gradient(total, g), state, rate), loss
+        return *_descend(g, state, tape, total, rate), loss
 
     return _walk(step, batches, g, state)
 
@@ -278,7 +244,7 @@ def fit_cfgan(
     )
     reference.check_shares(partial_masking=partial_masking, zero_share=zero_share)
 
-    real = tensor(reference.check_rows(numpy(rows), generator._by_name["inner"].shape[0]))
+    real = tensor(reference.check_rows(numpy(rows), generator.weights_by_name["inner"].shape[0]))
     n = real.shape[0]
     n_batches = -(-n // batch_size)
     size = -(-n // n_batches)
@@ -286,8 +252,8 @@ def fit_cfgan(
     history: History = []
     with tf.device(_setup.device()):
         random = tensors.generator(seed)
-        g, d = generator._tensors(), [] if discriminator is None else discriminator._tensors()
-        state_g, state_d = _adam_state(g), _adam_state(d)
+        g, d = generator._tensors(), {} if discriminator is None else discriminator._tensors()
+        state_g, state_d = _start(g), _start(d)
         settings = tf.constant([learning_rate, regularisation, zero_weight], tf.float32)
         rate = tf.constant(discriminator_rate, tf.float32)
 
@@ -389,46 +355,50 @@ def policy_loss(logits: tf.Tensor, items: tf.Tensor, rewards: tf.Tensor) -> tf.T
 
 @tf.function(autograph=False)
 def _tell_apart(
-    d: Tensors, state: Tensors, g: Tensors, positives: tf.Tensor, uniform: tf.Tensor, settings: tf.Tensor
+    d: Weights, state: State, g: Weights, positives: tf.Tensor, uniform: tf.Tensor, settings: tf.Tensor
 ) -> tuple:
     """Run the discriminator's steps of IRGAN; ``uniform`` has one table for each."""
     rate, regularisation, temperature = tf.unstack(settings)
-    sharp = tf.nn.softmax(tf.matmul(g[0], g[1], transpose_b=True) / temperature)
+    sharp = tf.nn.softmax(tf.matmul(g["users"], g["items"], transpose_b=True) / temperature)
     losses = []
     for u in tf.unstack(uniform):
         drawn = draw_items(sharp, u)
         with tf.GradientTape() as tape:
             tape.watch(d)
-            logits = tf.matmul(d[0], d[1], transpose_b=True)
+            logits = tf.matmul(d["users"], d["items"], transpose_b=True)
             on_real = tf.reduce_sum(tf.nn.softplus(-logits) * positives)
             loss = on_real + tf.reduce_mean(tf.nn.softplus(_pick(logits, drawn)))
-            penalty = 0.5 * regularisation * tf.add_n([tf.reduce_sum(w * w) for w in d]) / sharp.shape[0]
+            penalty = 0.5 * regularisation * tf.add_n([tf.reduce_sum(w * w) for w in d.values()]) / sharp.shape[0]
             total = loss + penalty
-        d, state = _adam(d, tape.gradient(total, d), state, rate)
+        d, state = _descend(d, state, tape, total, rate)
         losses.append(loss)
     return d, state, tf.reduce_mean(losses)
 
 
 @tf.function(autograph=False)
 def _draw_better(
-    g: Tensors, state: Tensors, d: Tensors, table: tf.Tensor, uniform: tf.Tensor, settings: tf.Tensor
+    g: Weights, state: State, d: Weights, table: tf.Tensor, uniform: tf.Tensor, settings: tf.Tensor
 ) -> tuple:
     """Run the generator's steps of IRGAN; ``uniform`` has one table for each."""
     rate, share = tf.unstack(settings)
-    judged = tf.matmul(d[0], d[1], transpose_b=True)
+    judged = tf.matmul(d["users"], d["items"], transpose_b=True)
     found = []
     for u in tf.unstack(uniform):
         with tf.GradientTape() as tape:
             tape.watch(g)
-            logits = tf.matmul(g[0], g[1], transpose_b=True)
+            logits = tf.matmul(g["users"], g["items"], transpose_b=True)
             mixed = tf.stop_gradient(item_mixture(logits, table, share=share))
             drawn = draw_items(mixed, u)
             weight = tf.stop_gradient(_pick(tf.nn.softmax(logits), drawn)) / _pick(mixed, drawn)
             rewards = weight * (2 * tf.sigmoid(_pick(judged, drawn)) - 1)
             loss = policy_loss(logits, drawn, rewards)
-        g, state = _adam(g, tape.gradient(loss, g), state, rate)
+        g, state = _descend(g, state, tape, loss, rate)
         found.append(tf.reduce_mean(rewards))
     return g, state, tf.reduce_mean(found)
+
+
+def _vectors(model: BPRModel) -> Weights:
+    return {"users": tf.convert_to_tensor(model.user_vectors), "items": tf.convert_to_tensor(model.item_vectors)}
 
 
 def fit_irgan(
@@ -506,9 +476,8 @@ def fit_irgan(
     with tf.device(_setup.device()):
         positives = table / tf.reduce_sum(table)
         random = tensors.generator(seed)
-        g = [tf.convert_to_tensor(w) for w in (generator.user_vectors, generator.item_vectors)]
-        d = [tf.convert_to_tensor(w) for w in (discriminator.user_vectors, discriminator.item_vectors)]
-        state_g, state_d = _adam_state(g), _adam_state(d)
+        g, d = _vectors(generator), _vectors(discriminator)
+        state_g, state_d = _start(g), _start(d)
         for_d = tf.constant([discriminator_rate, regularisation, temperature], tf.float32)
         for_g = tf.constant([learning_rate, share], tf.float32)
         for epoch in range(1, epochs + 1):
@@ -519,9 +488,9 @@ def fit_irgan(
                 d, state_d, told = _tell_apart(d, state_d, g, positives, uniform, for_d)
             uniform = random.uniform((generator_steps, n_users, draws))
             g, state_g, worth = _draw_better(g, state_g, d, table, uniform, for_g)
-            for model, (users, items) in ((generator, g), (discriminator, d)):
-                model.user_vectors.assign(users)
-                model.item_vectors.assign(items)
+            for model, w in ((generator, g), (discriminator, d)):
+                model.user_vectors.assign(w["users"])
+                model.item_vectors.assign(w["items"])
             losses = {"discriminator_loss": float(told), "reward": float(worth)}
             history.append({"epoch": epoch, **losses, "seconds": time.perf_counter() - start})
             if callback is not None and callback(generator, history[-1]) is True:

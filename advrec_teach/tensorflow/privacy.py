@@ -9,7 +9,7 @@ import tensorflow as tf
 from advrec_teach import reference_behaviour
 from advrec_teach import reference_privacy as reference
 from advrec_teach.tensorflow import _setup, tensors
-from advrec_teach.tensorflow.behaviour import Moments, _Network, _start
+from advrec_teach.tensorflow._networks import Network, adam_step, start_moments
 from advrec_teach.tensorflow.tensors import numpy, tensor
 
 Weights = Mapping[str, tf.Tensor]
@@ -32,7 +32,7 @@ def set_log_probabilities(weights: Weights, rows: tf.Tensor) -> tf.Tensor:
     return -tf.nn.sparse_softmax_cross_entropy_with_logits(rows, logits)
 
 
-class SetGenerator(_Network):
+class SetGenerator(Network):
     """A small generator: each item depends on which items stand before it, whatever their order.
 
     Parameters
@@ -145,17 +145,6 @@ def _loss(weights: Weights, rows: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_mean(set_log_probabilities(weights, rows))
 
 
-def _adam_step(
-    w: dict[str, tf.Tensor], moments: Moments, k: tf.Tensor, slopes: Weights, rate: tf.Tensor
-) -> tuple[dict[str, tf.Tensor], Moments]:
-    """Make Adam's step number k, from 0, along these slopes."""
-    t = tf.cast(k + 1, tf.float32)
-    first = {n: 0.9 * moments[0][n] + 0.1 * g for n, g in slopes.items()}
-    second = {n: 0.999 * moments[1][n] + 0.001 * g * g for n, g in slopes.items()}
-    step, root = rate / (1 - 0.9**t), tf.sqrt(1 - 0.999**t)
-    return {n: w[n] - step * first[n] / (tf.sqrt(second[n]) / root + 1e-8) for n in w}, (first, second)
-
-
 @tf.function(autograph=False, reduce_retracing=True)
 def _train(
     w: dict[str, tf.Tensor],
@@ -191,11 +180,11 @@ def _train(
     def body(k: tf.Tensor, w: dict[str, tf.Tensor], moments: Any, sizes: tf.TensorArray) -> tuple:
         drawn = tf.random.stateless_uniform(tf.shape(data)[:1], draw(k, 0)) < share
         batch = tf.ensure_shape(tf.boolean_mask(data, drawn), (None, data.shape[1]))
-        w, moments = _adam_step(w, moments, k, gradient(k, w, batch), rate)
+        w, moments = adam_step(w, moments, k, gradient(k, w, batch), rate)
         return k + 1, w, moments, sizes.write(k, tf.shape(batch)[0])
 
     sizes = tf.TensorArray(tf.int32, size=steps, element_shape=())
-    _, w, _, sizes = tf.while_loop(lambda k, *_: k < steps, body, (tf.constant(0), w, _start(w), sizes))
+    _, w, _, sizes = tf.while_loop(lambda k, *_: k < steps, body, (tf.constant(0), w, start_moments(w), sizes))
     return w, sizes.stack()
 
 
