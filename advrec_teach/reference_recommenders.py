@@ -28,14 +28,7 @@ def generator_weights(n: int, *, hidden: int, seed: int) -> Weights:
         If a size is not a whole number from 1.
     """
     check_count("n", n)
-    check_count("hidden", hidden)
-    rng = np.random.default_rng(seed)
-    return {
-        "inner": _uniform(rng, (n, hidden)),
-        "inner_bias": np.zeros(hidden, np.float32),
-        "outer": _uniform(rng, (hidden, n)),
-        "outer_bias": np.zeros(n, np.float32),
-    }
+    return _layers_of(n, hidden, n, seed)
 
 
 def discriminator_weights(n: int, *, hidden: int, seed: int) -> Weights:
@@ -47,13 +40,17 @@ def discriminator_weights(n: int, *, hidden: int, seed: int) -> Weights:
         If a size is not a whole number from 1.
     """
     check_count("n", n)
+    return _layers_of(2 * n, hidden, 1, seed)
+
+
+def _layers_of(inputs: int, hidden: int, outputs: int, seed: int) -> Weights:
     check_count("hidden", hidden)
     rng = np.random.default_rng(seed)
     return {
-        "inner": _uniform(rng, (2 * n, hidden)),
+        "inner": _uniform(rng, (inputs, hidden)),
         "inner_bias": np.zeros(hidden, np.float32),
-        "outer": _uniform(rng, (hidden, 1)),
-        "outer_bias": np.zeros(1, np.float32),
+        "outer": _uniform(rng, (hidden, outputs)),
+        "outer_bias": np.zeros(outputs, np.float32),
     }
 
 
