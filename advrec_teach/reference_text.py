@@ -59,7 +59,9 @@ def word_embeddings(weights: Mapping[str, ArrayLike], ids: ArrayLike) -> Array:
     return np.asarray(weights["embeddings.word_embeddings.weight"], np.float64)[np.asarray(ids)]
 
 
-def states(weights: Mapping[str, ArrayLike], ids: ArrayLike, embeddings: ArrayLike, *, activation: str = "tanh") -> Array:
+def states(
+    weights: Mapping[str, ArrayLike], ids: ArrayLike, embeddings: ArrayLike, *, activation: str = "tanh"
+) -> Array:
     """Return the last states of the encoder, shape [n, t, 384].
 
     Parameters
@@ -203,5 +205,7 @@ def check_fit_text(
         return np.ones(classes, np.float32)
     weights = np.asarray(class_weights, np.float32)
     if weights.shape != (classes,) or not (np.isfinite(weights) & (weights > 0)).all():
-        raise ValueError(f"class_weights holds {class_weights!r}; give one positive number for each of {classes} classes.")
+        raise ValueError(
+            f"class_weights holds {class_weights!r}; give one positive number for each of {classes} classes."
+        )
     return weights

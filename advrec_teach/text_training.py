@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score
 
 from advrec_teach.reference_text import WIDTH, check_fit_text, rate_factor, text_loss
 from advrec_teach.texts import EncodedTexts, length_buckets
@@ -67,6 +66,8 @@ def fit(
     callback: Callable[[Any, dict[str, float]], Any] | None,
 ) -> History:
     """Train ``model`` in place; ``make_trainer`` gets the weights of the classes. As in ``fit_text_classifier``."""
+    from sklearn.metrics import f1_score  # takes a second to import
+
     weights = check_fit_text(
         texts.labels,
         classes,

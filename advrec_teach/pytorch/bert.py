@@ -28,7 +28,7 @@ def _fast_bfloat16() -> bool:
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def _encoder(layers: int, activation: str) -> nn.Module:
+def _encoder(layers: int, activation: str) -> Any:
     """Return the first layers of the pretrained network, without the layer that BERT pools with."""
     from transformers import BertConfig, BertModel
 
@@ -94,7 +94,7 @@ class TextClassifier(nn.Module):
         check_classifier(layers, classes, dropout, activation, precision)
         self.layers, self.classes, self.dropout = layers, classes, dropout
         self.precision = precision or ("bfloat16" if _fast_bfloat16() else "float32")
-        self.encoder = _encoder(layers, activation)
+        self.encoder: Any = _encoder(layers, activation)
         head = first_head(classes, seed)
         self.weight, self.bias = nn.Parameter(torch.from_numpy(head)), nn.Parameter(torch.zeros(classes))
         self.to(_setup.device())

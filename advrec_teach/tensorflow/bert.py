@@ -94,8 +94,8 @@ class TextClassifier(keras.Model):
         check_classifier(layers, classes, dropout, activation, precision)
         # On a processor TensorFlow gains nothing by bfloat16.
         precision = precision or ("float32" if _setup.device() == "cpu" else "bfloat16")
-        self._settings = {"layers": layers, "classes": classes, "dropout": dropout, "activation": activation}
-        self._settings |= {"precision": precision, "seed": seed}
+        self._settings: dict[str, Any] = {"layers": layers, "classes": classes, "dropout": dropout}
+        self._settings |= {"activation": activation, "precision": precision, "seed": seed}
         self.classes, self.dropout, self.precision = classes, dropout, precision
         with tf.device(_setup.device()):
             self.encoder = _backbone(layers, activation, precision)
