@@ -6,7 +6,7 @@ What looks inside takes the word embeddings as an argument, so that an attack ca
 
 import copy
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -100,7 +100,9 @@ class TextClassifier(nn.Module):
         self.to(_setup.device())
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.weight.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.weight.device.type, torch.bfloat16)
 
     def embed(self, ids: Any) -> torch.Tensor:
         """Return the vectors of the words ``ids`` [n, t], before positions are added: shape [n, t, 384]."""
