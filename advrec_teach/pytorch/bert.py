@@ -120,8 +120,10 @@ class TextClassifier(nn.Module):
         """
         ids = tensor(ids, "int64")
         embeddings = self.embed(ids) if embeddings is None else embeddings
+        # Given with all four axes, the mask is used as it is; a flat one is looked at first, which makes a GPU wait.
+        real = (ids != 0)[:, None, None, :].expand(-1, 1, ids.shape[1], -1)
         with self._autocast():
-            found = self.encoder(inputs_embeds=embeddings, attention_mask=(ids != 0).to(torch.int64))
+            found = self.encoder(inputs_embeds=embeddings, attention_mask=real)
         return found.last_hidden_state.float()
 
     def pool(self, ids: Any, *, embeddings: torch.Tensor | None = None) -> torch.Tensor:
