@@ -23,6 +23,7 @@ from advrec_teach.pytorch.behaviour import (
     straight_through,
     vae_loss,
 )
+from advrec_teach.pytorch.bert import TextClassifier, fit_text_classifier, text_logits, text_loss
 from advrec_teach.pytorch.bpr import BPRModel, bpr_gradients, bpr_loss, fit_bpr
 from advrec_teach.pytorch.defences import fit_defended, robust_loss, smooth_loss
 from advrec_teach.pytorch.gan import (
@@ -67,6 +68,7 @@ __all__ = [
     "SequenceGenerator",
     "SequentialModel",
     "SetGenerator",
+    "TextClassifier",
     "attack_vectors",
     "bpr_gradients",
     "bpr_loss",
@@ -88,6 +90,7 @@ __all__ = [
     "fit_private",
     "fit_sequence_gan",
     "fit_sequential",
+    "fit_text_classifier",
     "fit_vae",
     "fit_ward",
     "gaussian_data",
@@ -122,6 +125,8 @@ __all__ = [
     "smooth_loss",
     "straight_through",
     "tensor",
+    "text_logits",
+    "text_loss",
     "vae_loss",
     "value_and_grad",
 ]

@@ -25,6 +25,7 @@ from advrec_teach.tensorflow.behaviour import (
     straight_through,
     vae_loss,
 )
+from advrec_teach.tensorflow.bert import TextClassifier, fit_text_classifier, text_logits, text_loss
 from advrec_teach.tensorflow.bpr import BPRModel, bpr_gradients, bpr_loss, fit_bpr
 from advrec_teach.tensorflow.defences import fit_defended, robust_loss, smooth_loss
 from advrec_teach.tensorflow.gan import (
@@ -69,6 +70,7 @@ __all__ = [
     "SequenceGenerator",
     "SequentialModel",
     "SetGenerator",
+    "TextClassifier",
     "attack_vectors",
     "bpr_gradients",
     "bpr_loss",
@@ -90,6 +92,7 @@ __all__ = [
     "fit_private",
     "fit_sequence_gan",
     "fit_sequential",
+    "fit_text_classifier",
     "fit_vae",
     "fit_ward",
     "gaussian_data",
@@ -124,6 +127,8 @@ __all__ = [
     "smooth_loss",
     "straight_through",
     "tensor",
+    "text_logits",
+    "text_loss",
     "vae_loss",
     "value_and_grad",
 ]

@@ -29,10 +29,14 @@ SHIPPED = {
     "matplotlib": "3.10.0",
     "polars": "1.9.0",
     "ipython": "7.34.0",
+    "transformers": "4.51.3",
+    "tokenizers": "0.21.1",
+    "safetensors": "0.5.3",
+    "keras-hub": "0.20.0",
 }
 NUMPY = "1.26.4"
 PIP = "pip==24.1.2"
-MISSING = ("filelock", "platformdirs", "rich", "tqdm", "typer")
+MISSING = ("filelock", "gguf", "platformdirs", "rich", "tqdm", "typer")
 
 
 def bootstrap(checkout, track: str) -> str:
