@@ -6,7 +6,7 @@ What looks inside takes the word embeddings as an argument, so that an attack ca
 
 import copy
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -100,7 +100,9 @@ class TextClassifier(nn.Module):
         self.to(_setup.device())
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.weight.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.weight.device.type, torch.bfloat16)
 
     def embed(self, ids: Any) -> torch.Tensor:
         """Return the vectors of the words ``ids`` [n, t], before positions are added: shape [n, t, 384]."""
@@ -118,8 +120,10 @@ class TextClassifier(nn.Module):
         """
         ids = tensor(ids, "int64")
         embeddings = self.embed(ids) if embeddings is None else embeddings
+        # Given with all four axes, the mask is used as it is; a flat one is looked at first, which makes a GPU wait.
+        real = (ids != 0)[:, None, None, :].expand(-1, 1, ids.shape[1], -1)
         with self._autocast():
-            found = self.encoder(inputs_embeds=embeddings, attention_mask=(ids != 0).to(torch.int64))
+            found = self.encoder(inputs_embeds=embeddings, attention_mask=real)
         return found.last_hidden_state.float()
 
     def pool(self, ids: Any, *, embeddings: torch.Tensor | None = None) -> torch.Tensor:

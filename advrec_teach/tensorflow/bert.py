@@ -205,7 +205,8 @@ class TextTrainer:
         self.model, self.class_weights = model, tensor(class_weights)
         named = model.trained()
         self.parameters = list(named.values())
-        self.adam = keras.optimizers.AdamW(weight_decay=decay, epsilon=1e-8)
+        # Keras adds its constant before the bias is corrected, PyTorch after: this one is near PyTorch's 1e-8.
+        self.adam = keras.optimizers.AdamW(weight_decay=decay, epsilon=1e-9)
         # Matrices are pulled towards zero, scales and biases are not.
         self.adam.exclude_from_weight_decay(var_list=[p for p in self.parameters if "kernel" not in p.path])
         self.adam.build(self.parameters)

@@ -29,8 +29,8 @@ SHIPPED = {
     "matplotlib": "3.10.0",
     "polars": "1.9.0",
     "ipython": "7.34.0",
-    "transformers": "4.51.3",
-    "tokenizers": "0.21.1",
+    "transformers": "5.0.0",
+    "tokenizers": "0.22.0",
     "safetensors": "0.5.3",
     "keras-hub": "0.20.0",
 }

@@ -203,6 +203,22 @@ def test_the_sequential_model_stays_on_its_device(meta):
 
 
 @pytest.mark.pytorch
+def test_text_classifiers_and_their_training_stay_on_their_device(meta):
+    from advrec_teach import pytorch as advrec
+    from advrec_teach.pytorch.bert import TextTrainer
+
+    model = advrec.TextClassifier(layers=1, precision="float32")
+    ids, labels = advrec.tensor([[5, 6, 7], [8, 9, 0]]), advrec.tensor([0, 1])
+    made = [model.embed(ids), model.states(ids), model.pool(ids), model.logits(ids, embeddings=model.embed(ids))]
+    trainer = TextTrainer(model, np.ones(2, np.float32), decay=0.1)
+    factors = meta.ones(2, 384, device="meta")
+    loss, gradients = trainer.slopes(ids, labels, factors)
+    trainer.step(ids, labels, factors, 0.1)
+    for t in (*made, loss, *gradients, *model.copy().trained().values(), *trainer.snapshot()):
+        assert t.device.type == "meta"
+
+
+@pytest.mark.pytorch
 def test_networks_that_invent_users_stay_on_their_device(meta):
     from advrec_teach import pytorch as advrec
 
@@ -325,6 +341,7 @@ PLACEMENT = """
     from advrec_teach.reference_defences import DEFENCES
     from advrec_teach.splits import Interactions
     from advrec_teach.tensorflow import _setup
+    from advrec_teach.texts import EncodedTexts
 
     advrec.setup(device="cpu")
     _setup._device = "cpu:1"
@@ -392,6 +409,14 @@ PLACEMENT = """
             settings = {"epochs": 1, "eps": 0.1, "direction": direction, "compile": compile}
             advrec.fit_sequential(sequential, advrec.numpy(ids), **settings)
     for variable in sequential.variables:
+        here(variable.value)
+    texts = EncodedTexts([[5, 6, 7], [8, 9, 0]], [3, 2], [0, 1])
+    classifier = advrec.TextClassifier(layers=1)
+    with tf.device("cpu:1"):
+        here(classifier.logits(texts.ids, embeddings=classifier.embed(texts.ids)))
+        here(advrec.text_loss(classifier.logits(texts.ids), texts.labels, [1.0, 2.0]))
+    advrec.fit_text_classifier(classifier, texts, steps=2, validation=texts, patience=1)
+    for variable in classifier.variables:
         here(variable.value)
     maker = advrec.RowGenerator(10, hidden=3)
     for opponent in (advrec.RowDiscriminator(10, hidden=3), None):

@@ -96,6 +96,7 @@ def test_settings_of_attacks_and_training_are_keyword_only():
         "real",
         "fake",
         "logits",
+        "texts",
         "noise",
         "n",
     }
@@ -112,6 +113,9 @@ def test_settings_of_attacks_and_training_are_keyword_only():
         "robustness_curve",
         "fit_gan",
         "fit_sequential",
+        "fit_text_classifier",
+        "text_logits",
+        "TextClassifier",
         "fit_ward",
         "fit_generator",
         "fit_discriminator",
