@@ -10,8 +10,8 @@
 # %% [markdown]
 # # 14 · Can BERT tell who would recommend it?
 #
-# You will find out what a pretrained language model learns from a few thousand reviews of clothes, what a
-# fifty-year-old method makes of the same reviews, and whether a probability of the model is one.
+# You will find out what a pretrained language model learns from a few thousand reviews of clothes, what a method
+# half a century old makes of the same reviews, and whether a probability of the model is one.
 
 # %% [markdown]
 # **You will be able to**
@@ -54,7 +54,7 @@ SEED = 0
 # %% tags=["nbval-ignore-output"]
 SIZES = {
     "smoke": {"layers": 1, "tokens": 16, "train": 96, "validation": 64, "test": 64, "batch": 16, "steps": 3},
-    "quick": {"layers": 2, "tokens": 48, "train": 3200, "validation": 400, "test": 1500, "batch": 16, "steps": 200},
+    "quick": {"layers": 2, "tokens": 40, "train": 3200, "validation": 320, "test": 1200, "batch": 16, "steps": 200},
     "full": {"layers": 6, "tokens": 192, "train": 15000, "validation": 2000, "test": 4000, "batch": 32, "steps": 1500},
 }[PROFILE]
 TOKENS, BATCH = SIZES["tokens"], SIZES["batch"]
@@ -68,21 +68,12 @@ device = advrec.setup(lesson="14", profile=PROFILE, seed=SEED)
 
 # %%
 raw = data.reviews()
-stars = raw.group_by("rating").agg(pl.len().alias("reviews"), pl.col("recommended").mean()).sort("rating")
-plots.table(stars.iter_rows(named=True))
-
-# %%
 recommended = raw["recommended"].to_numpy()
 by_stars = classification.accuracy(raw["rating"].to_numpy() >= 4, recommended)
 claim("'recommended if 4 stars or more' is right for more than 9 reviews in 10", by_stars > 0.9)
 claim("always saying 'recommended' is right for more than 8 reviews in 10", recommended.mean() > 0.8)
-claim(
-    "845 reviews have no text, all but one of them no title either",
-    bool(
-        raw["text"].null_count() == 845
-        and raw.filter(pl.col("text").is_null(), pl.col("title").is_not_null()).height == 1
-    ),
-)
+stars = raw.group_by("rating").agg(pl.len().alias("reviews"), pl.col("recommended").mean()).sort("rating")
+plots.table(stars.iter_rows(named=True))
 
 # %% [markdown]
 # Three decisions follow.
@@ -104,31 +95,20 @@ whole = {"train": split.train, "validation": split.validation, "test": split.tes
 parts = {name: frame.sample(min(SIZES[name], frame.height), shuffle=True, seed=SEED) for name, frame in whole.items()}
 words = {name: frame["text"].to_list() for name, frame in parts.items()}
 label = {name: frame["label"].to_numpy() for name, frame in parts.items()}
-plots.table(
-    {
-        "part": n,
-        "reviews": f.height,
-        "used": parts[n].height,
-        "products": f["product"].n_unique(),
-        "recommended": f["label"].mean(),
-    }
-    for n, f in whole.items()
-)
-
-# %%
 products = [set(frame["product"]) for frame in whole.values()]
-claim(
-    "no product is in two parts",
-    not (products[0] & products[1] or products[0] & products[2] or products[1] & products[2]),
-)
+claim("no product is in two parts", len(set().union(*products)) == sum(map(len, products)))
 claim("no text is in two parts", sum(f["text"].n_unique() for f in whole.values()) == reviews["text"].n_unique())
+plots.table(
+    {"part": name, "reviews": frame.height, "products": frame["product"].n_unique(), "used": parts[name].height}
+    for name, frame in whole.items()
+)
 
 # %% [markdown]
 # *Takeaway:* look for the label in disguise before you look for a model.
 #
 # ## What does BERT have to beat?
 #
-# **Question.** Four in five customers recommend. What is an accuracy of 82 % worth?
+# **Question.** Four in five customers recommend. What is an accuracy of four in five worth?
 #
 # Nothing: saying "recommended" to everybody has it. We take three numbers that see through that:
 #
@@ -138,8 +118,8 @@ claim("no text is in two parts", sum(f["text"].n_unique() for f in whole.values(
 #   one that is not. It judges the *order*, and needs no threshold.
 # - **ECE**, which comes later: whether a probability of 0.9 is right nine times in ten.
 #
-# The baseline is as old as search engines. **TF-IDF** counts the words and pairs of words of a text, and weighs each
-# by how rare it is among all texts (Spärck Jones, 1972). Logistic regression puts one weight on each. It knows no
+# The baseline comes from the early days of search. **TF-IDF** counts the words and pairs of words of a text, and weighs
+# each by how rare it is among all texts (Spärck Jones, 1972). Logistic regression puts one weight on each. It knows no
 # grammar and has read nothing but our reviews. It gets three chances:
 #
 # 1. the same labelled texts as BERT, cut off where BERT's reading stops;
@@ -160,10 +140,10 @@ def judge(logits, truth):
     }
 
 
-def tfidf(train, train_label, test):
-    """Logits [n, 2] for the texts `test` of TF-IDF and logistic regression, both classes weighing the same."""
+def tfidf(train, train_label, test, class_weight="balanced"):
+    """Logits [n, 2] for the texts `test` of TF-IDF and logistic regression; both classes weigh the same."""
     counts = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
-    model = LogisticRegression(C=3.0, class_weight="balanced", max_iter=1000)
+    model = LogisticRegression(C=3.0, class_weight=class_weight, max_iter=1000)
     model.fit(counts.fit_transform(train), train_label)
     return np.log(model.predict_proba(counts.transform(test)))
 
@@ -178,11 +158,8 @@ def tfidf(train, train_label, test):
 
 # %%
 tokens = texts.encode(["Runs small, but soooo comfy!"], max_length=TOKENS)
-spelled = [texts.tokenizer().id_to_token(int(i)) for i in tokens.ids[0]]
-print(" ".join(spelled))
+print(" ".join(texts.tokenizer().id_to_token(int(i)) for i in tokens.ids[0]))
 print(tokens.ids[0].tolist())
-
-# %%
 encoded = {name: texts.encode(words[name], label[name], max_length=TOKENS) for name in words}
 
 
@@ -192,34 +169,57 @@ def as_read(part):
     return [texts.tokenizer().decode(row[1 : n - 1].tolist()) for row, n in zip(part.ids, part.lengths)]
 
 
-majority = np.tile(np.log([1e-6, 1 - 1e-6]), (len(label["test"]), 1))
-results = {"majority": judge(majority, label["test"])}
-cut_scores = tfidf(as_read("train"), label["train"], as_read("test"))
-whole_scores = tfidf(words["train"], label["train"], words["test"])
-every_scores = tfidf(whole["train"]["text"].to_list(), whole["train"]["label"].to_numpy(), words["test"])
-results |= {"TF-IDF, cut texts": judge(cut_scores, label["test"]), "TF-IDF": judge(whole_scores, label["test"])}
-results |= {"TF-IDF, all labels": judge(every_scores, label["test"])}
+# %% tags=["nbval-ignore-output"]
+every = whole["train"]["text"].to_list(), whole["train"]["label"].to_numpy()
+scores = {
+    "majority": np.tile(np.log([1e-6, 1 - 1e-6]), (len(label["test"]), 1)),
+    "TF-IDF, cut texts": tfidf(as_read("train"), label["train"], as_read("test")),
+    "TF-IDF": tfidf(words["train"], label["train"], words["test"]),
+    "TF-IDF, all labels": tfidf(*every, words["test"]),
+}
+results = {name: judge(logits, label["test"]) for name, logits in scores.items()}
 
 
 def show(*names):
     """A table of these results."""
-    return plots.table({"model": name} | results[name] for name in names or results)
+    return plots.table({"model": name} | results[name] for name in names)
 
 
-show()
+show(*results)
 
 # %%
 claim("macro-F1 of TF-IDF", results["TF-IDF"]["macro-F1"])
 claim("AUC of TF-IDF", results["TF-IDF"]["AUC"])
-claim("the majority has less than half of the macro-F1 that there is to have", results["majority"]["macro-F1"] < 0.5)
+claim(
+    "the majority: accuracy above 0.75, macro-F1 below 0.5",
+    bool(results["majority"]["accuracy"] > 0.75 and results["majority"]["macro-F1"] < 0.5),
+)
 claim(
     "TF-IDF ranks better with whole texts than with cut ones, and better still with all labels",
     results["TF-IDF, cut texts"]["AUC"] < results["TF-IDF"]["AUC"] < results["TF-IDF, all labels"]["AUC"],
 )
 
 # %% [markdown]
-# *Takeaway:* the baseline is strong, and it grows with what it may read. Remember the two columns that matter in a fair
-# comparison: how many labels, and how much of each text.
+# *Takeaway:* the baseline is strong, and it grows with what it may read. In a fair comparison say two things about each
+# model: how many labels it got, and how much of each text.
+#
+# And the split? Had reviews of one product gone to both sides, would the figures have been kinder? We ask the baseline,
+# with all labels and parts of equal size.
+
+# %%
+mixed = reviews.sample(fraction=1, shuffle=True, seed=SEED)
+halves = mixed.head(split.train.height), mixed.tail(split.test.height)
+at_random, by_product = (
+    roc_auc_score(
+        test["label"], tfidf(train["text"].to_list(), train["label"].to_numpy(), test["text"].to_list())[:, 1]
+    )
+    for train, test in (halves, (split.train, split.test))
+)
+claim("split at random or by product: the AUC of TF-IDF is the same to within 0.02", abs(at_random - by_product) < 0.02)
+
+# %% [markdown]
+# Here it makes no difference that we could see. We keep the split by product: it is the question that a shop has, and
+# it costs nothing.
 #
 # ## How much of the work is padding?
 #
@@ -237,9 +237,10 @@ plots.label(axes, x="tokens of a review, whole", y="reviews")
 # %% [markdown]
 # ### Exercise 14.1 · predict: what do buckets save? · 5 min · *
 #
-# Take random batches of 16 reviews, then batches by length. How much less does the network compute with buckets?
+# Take random batches of 16 reviews, then batches by length; once with whole reviews, once with cut ones. How much less
+# does the network compute with buckets?
 #
-# - **a**: about a third less, for whole reviews and for reviews cut at 48 tokens alike;
+# - **a**: about a third less, for whole reviews and for cut ones alike;
 # - **b**: about a third or more for whole reviews, less than a tenth for cut ones;
 # - **c**: less than a tenth for whole reviews, about a third for cut ones.
 #
@@ -267,11 +268,9 @@ for name, lengths in {"cut": encoded["train"].lengths, "whole": uncut.lengths}.i
     saved[name] = 1 - sorted_ / plain
     rows = {"random batches": plain, "length buckets": sorted_}
     padding += [{"reviews": name, "batches": k, "share of padding": 1 - lengths.sum() / v} for k, v in rows.items()]
-plots.table(padding)
-
-# %%
 claim("buckets save more than 30 % of the positions of whole reviews", saved["whole"] > 0.3)
 claim("buckets save less than 10 % of the positions of cut reviews", saved["cut"] < 0.1)
+plots.table(padding)
 
 # %% [markdown]
 # *Takeaway:* buckets are free, so we use them. What really saves time here is the cut, and the cut costs: you saw
@@ -459,18 +458,14 @@ history = advrec.fit_text_classifier(
     encoded["train"],
     steps=SIZES["steps"],
     batch_size=BATCH,
-    rate=5e-4 if SIZES["layers"] < 6 else 1e-4,
+    rate=3e-4 if SIZES["layers"] < 6 else 1e-4,
     class_weights=class_weights,
     validation=encoded["validation"],
-    evaluate_every=max(SIZES["steps"] // 5, 1),
+    evaluate_every=max(SIZES["steps"] // 4, 1),
     patience=2,
     seed=SEED,
 )
-bert_scores = advrec.text_logits(bert, encoded["test"])
-plots.table(history)
-
-# %% [markdown]
-# The first row is the mean of the first fifth. Which record was kept?
+scores["BERT"] = advrec.text_logits(bert, encoded["test"])
 
 # %% tags=["nbval-ignore-output", "figure"]
 figure, (left, right) = plots.figure("The rate rises and falls; the validation loss says when to stop", columns=2)
@@ -485,11 +480,6 @@ kept = min(history, key=lambda record: record["validation_loss"])
 right.plot(kept["step"], kept["validation_loss"], "*", markersize=15, color=plots.ATTACKED, label="kept")
 plots.label(right, x="step", y="weighted loss, nats", legend=True)
 
-# %%
-guessing = np.log(2)
-claim("weighted validation loss of the kept record, nats", kept["validation_loss"])
-claim("it is below that of guessing", kept["validation_loss"] < guessing)
-
 # %% [markdown]
 # ## Who wins?
 #
@@ -499,23 +489,33 @@ claim("it is below that of guessing", kept["validation_loss"] < guessing)
 # logistic regression on them (a **probe**), with the same labels and the same cut.
 
 
-# %%
-def vectors(model, part):
-    """The vectors [n, 384] of the texts of a part."""
-    part, found = encoded[part], np.empty((len(encoded[part]), 384), np.float32)
-    for rows in np.array_split(np.argsort(part.lengths), max(len(part) // 64, 1)):
-        found[rows] = advrec.numpy(model.pool(part.batch(rows)[0]))
-    return found
+# %% tags=["pytorch"]
+untrained = advrec.TextClassifier(layers=SIZES["layers"], seed=SEED)
+pool = torch.inference_mode()(untrained.pool)
+
+# %% tags=["tensorflow"]
+untrained = advrec.TextClassifier(layers=SIZES["layers"], seed=SEED)
+pool = tf.function(untrained.pool, input_signature=[tf.TensorSpec((None, None), tf.int32)], autograph=False)
 
 
 # %% tags=["nbval-ignore-output"]
-untrained = advrec.TextClassifier(layers=SIZES["layers"], seed=SEED)
-scaler = StandardScaler().fit(features := vectors(untrained, "train"))
+def vectors(part):
+    """The vectors [n, 384] of the texts of a part, from the pretrained network."""
+    found = np.empty((len(part), 384), np.float32)
+    for rows in np.array_split(np.argsort(part.lengths), -(-len(part) // 64)):
+        found[rows] = advrec.numpy(pool(advrec.tensor(part.batch(rows)[0], "int32")))
+    return found
+
+
+features = vectors(encoded["train"])
+scaler = StandardScaler().fit(features)
 probe = LogisticRegression(C=0.01, class_weight="balanced", max_iter=1000)
 probe.fit(scaler.transform(features), label["train"])
-probe_scores = np.log(probe.predict_proba(scaler.transform(vectors(untrained, "test"))))
-results |= {"MiniLM, probe": judge(probe_scores, label["test"]), "BERT": judge(bert_scores, label["test"])}
-show()
+scores["MiniLM, probe"] = np.log(probe.predict_proba(scaler.transform(vectors(encoded["test"]))))
+results |= {name: judge(scores[name], label["test"]) for name in ("MiniLM, probe", "BERT")}
+classes = ["not recommended", "recommended"]
+print(classification_report(label["test"], scores["BERT"].argmax(axis=1), target_names=classes, zero_division=0))
+show(*results)
 
 # %%
 auc = {name: row["AUC"] for name, row in results.items()}
@@ -530,16 +530,10 @@ claim("TF-IDF on the whole texts ranks better than BERT", auc["TF-IDF"] > auc["B
 # a whole review in no time, so in practice it need not stop where BERT stops, and then it wins. `full` lets BERT
 # use all six layers and read nearly whole reviews; that is the fair match, and it takes a GPU.
 #
-# Here is what the shop would look at, by class:
-
-# %% tags=["nbval-ignore-output"]
-names = ["not recommended", "recommended"]
-print(classification_report(label["test"], bert_scores.argmax(axis=1), target_names=names, zero_division=0))
-
-# %% [markdown]
-# **Precision** is the share of right ones among the texts that were given a class, **recall** the share of a class that
-# was found. The model finds most of the unhappy customers and calls too many happy ones unhappy. That is not a mistake
-# of the network: with balanced weights we *asked* for a world in which every second customer is unhappy.
+# The report is what the shop would look at, class by class. **Precision** is the share of right ones among the texts
+# that were given a class, **recall** the share of a class that was found. The model finds most of the unhappy customers
+# and calls too many happy ones unhappy. That is not a mistake of the network: with balanced weights we *asked* for a
+# world in which every second customer is unhappy.
 #
 # ## Undo the weights
 #
@@ -550,26 +544,34 @@ print(classification_report(label["test"], bert_scores.argmax(axis=1), target_na
 #
 # $$p_c \propto \tilde p_c / w_c, \qquad \text{in logits:} \quad z_c = \tilde z_c - \log w_c .$$
 #
-# For two classes that is nothing but another threshold, and one line.
+# For two classes that is nothing but another threshold, and one line. The rule has a condition: "fits such a world
+# well". The baseline is the control, since training it again takes no time: with the weights undone, does it become
+# what training without weights makes of it?
 
 # %% tags=["nbval-ignore-output"]
-undone = bert_scores - np.log(class_weights)
-results |= {"BERT, weights undone": judge(undone, label["test"])}
-recall = {
-    name: ((scores.argmax(axis=1) == 0) & (label["test"] == 0)).sum() / (label["test"] == 0).sum()
-    for name, scores in {"BERT": bert_scores, "BERT, weights undone": undone}.items()
-}
-plots.table({"model": n} | results[n] | {"recall of 'not recommended'": recall[n]} for n in recall)
+for name in ("BERT", "TF-IDF"):
+    scores[f"{name}, undone"] = scores[name] - np.log(class_weights)
+scores["TF-IDF, never weighted"] = tfidf(words["train"], label["train"], words["test"], class_weight=None)
+unhappy = label["test"] == 0
+recall = {name: (logits[unhappy].argmax(axis=1) == 0).mean() for name, logits in scores.items()}
+results = {name: judge(logits, label["test"]) for name, logits in scores.items()}
+pairs = ("BERT", "BERT, undone", "TF-IDF", "TF-IDF, undone", "TF-IDF, never weighted")
+plots.table({"model": n, "found among the unhappy": recall[n]} | results[n] for n in pairs)
 
 # %%
-before, after = results["BERT"], results["BERT, weights undone"]
-claim("undone, more predictions are right", after["accuracy"] > before["accuracy"])
-claim("undone, fewer of the unhappy customers are found", bool(recall["BERT, weights undone"] < recall["BERT"]))
-claim("undone, the order of the texts is the same", abs(after["AUC"] - before["AUC"]) < 1e-6)
+claim("BERT, undone: more predictions are right", results["BERT, undone"]["accuracy"] > results["BERT"]["accuracy"])
+claim("BERT, undone: fewer of the unhappy customers are found", bool(recall["BERT, undone"] < recall["BERT"]))
+claim("undone, the order of the texts is the same", abs(results["BERT, undone"]["AUC"] - results["BERT"]["AUC"]) < 1e-6)
+claim(
+    "TF-IDF, undone, finds fewer of the unhappy than TF-IDF that was never weighted",
+    bool(recall["TF-IDF, undone"] < recall["TF-IDF, never weighted"]),
+)
 
 # %% [markdown]
-# *Takeaway:* class weights and thresholds are two handles on one thing. The AUC doesn't feel either. Which point is
-# right is for the shop to say: what does a missed complaint cost, and what does a false alarm?
+# *Takeaway:* class weights and thresholds are two handles on one thing, and the order of the texts feels neither.
+# Undoing overshoots where a model could not follow the weights all the way: the regression is held back by its penalty.
+# So undo, then *look*: that is the next section. Which point is right is for the shop to say: what does a missed
+# complaint cost, and what does a false alarm? In the table macro-F1 has no clear favourite of the two BERTs over seeds.
 #
 # ## Is 90 % right nine times in ten?
 #
@@ -612,10 +614,10 @@ calibration_error = exercise("14.4").check(calibration_error)
 
 # %% tags=["nbval-ignore-output"]
 valid = advrec.text_logits(bert, encoded["validation"])
-calibrated, temperature = {"BERT": bert_scores, "weights undone": undone}, {}
-for name, shift in {"BERT": 0.0, "weights undone": np.log(class_weights)}.items():
+calibrated, temperature = {name: scores[name] for name in ("BERT", "BERT, undone")}, {}
+for name, shift in {"BERT": 0.0, "BERT, undone": np.log(class_weights)}.items():
     temperature[name] = classification.fit_temperature(valid - shift, label["validation"])
-    calibrated[f"{name}, T"] = calibrated[name] / temperature[name]
+    calibrated[f"{name}, T"] = scores[name] / temperature[name]
 ece = {n: calibration_error(classification.softmax(z), label["test"]) for n, z in calibrated.items()}
 loss = {n: classification.log_loss(z, label["test"]) for n, z in calibrated.items()}
 plots.table(
@@ -626,11 +628,11 @@ plots.table(
 figure, panels = plots.figure(
     "Weights bend the probabilities; undoing them brings most of it back", columns=2, sharey=True
 )
-for axes, name, role in zip(panels, ("BERT", "weights undone"), ("attacked", "defended")):
+for axes, name, role in zip(panels, ("BERT", "BERT, undone"), ("attacked", "defended")):
     p = classification.softmax(calibrated[name])
     # By the probability of "recommended", over the whole range from 0 to 1.
     place = np.minimum((10 * p[:, 1]).astype(int), 9)
-    filled = [b for b in range(10) if (place == b).sum() >= 5]
+    filled = [b for b in range(10) if (place == b).sum() >= 10]
     happy = [label["test"][place == b].mean() for b in filled]
     axes.plot([0, 1], [0, 1], color=plots.RANDOM, linestyle=":")
     plots.line(axes, [p[place == b, 1].mean() for b in filled], happy, role, name)
@@ -638,9 +640,9 @@ for axes, name, role in zip(panels, ("BERT", "weights undone"), ("attacked", "de
 
 # %%
 claim("ECE of BERT", ece["BERT"])
-claim("weights undone and one temperature: a lower ECE than BERT's", ece["weights undone, T"] < ece["BERT"])
-claim("a temperature alone leaves a higher ECE than both together", ece["BERT, T"] > ece["weights undone, T"])
-claim("undoing the weights lowers the log loss", loss["weights undone"] < loss["BERT"])
+claim("weights undone and one temperature: a lower ECE than BERT's", ece["BERT, undone, T"] < ece["BERT"])
+claim("undoing the weights lowers the log loss", loss["BERT, undone"] < loss["BERT"])
+claim("a temperature alone lowers it by less", loss["BERT, undone"] < loss["BERT, T"])
 
 # %% [markdown]
 # *Takeaway:* the dots on the left lie above the diagonal: where the weighted model believes in one half, most customers
@@ -653,32 +655,29 @@ claim("undoing the weights lowers the log loss", loss["weights undone"] < loss["
 
 # %%
 rating = parts["test"]["rating"].to_numpy()
-wrong = {"BERT": undone.argmax(axis=1) != label["test"], "TF-IDF": whole_scores.argmax(axis=1) != label["test"]}
+wrong = {name: scores[name].argmax(axis=1) != label["test"] for name in ("BERT, undone", "TF-IDF")}
 by_rating = [
     {"stars": s, "reviews": (rating == s).sum()} | {f"wrong, {n}": w[rating == s].mean() for n, w in wrong.items()}
     for s in np.unique(rating)
 ]
+surest, read = np.argsort(-classification.softmax(scores["BERT, undone"]).max(axis=1)), as_read("test")
+for place in [place for place in surest if wrong["BERT, undone"][place]][:3]:
+    print(
+        f"{rating[place]} stars, label {label['test'][place]}: {read[place]} [CUT] ... {words['test'][place][-120:]}\n"
+    )
 plots.table(by_rating)
 
 # %%
 three = rating == 3
 claim(
-    "BERT is wrong more often at three stars than elsewhere",
-    bool(wrong["BERT"][three].mean() > wrong["BERT"][~three].mean()),
+    "both are wrong more often at three stars than elsewhere",
+    bool(all(w[three].mean() > w[~three].mean() for w in wrong.values())),
 )
-claim(
-    "TF-IDF is wrong more often at three stars than elsewhere",
-    bool(wrong["TF-IDF"][three].mean() > wrong["TF-IDF"][~three].mean()),
-)
-
-# %% tags=["nbval-ignore-output"]
-surest = np.argsort(-classification.softmax(undone).max(axis=1))
-for place in [place for place in surest if wrong["BERT"][place]][:3]:
-    print(f"{rating[place]} stars, label {label['test'][place]}: {words['test'][place][:300]}\n")
 
 # %% [markdown]
-# Those are its surest mistakes. Read them. Would you have known? Part of what is left cannot be told from the text, by
-# anybody.
+# Above the table are BERT's three surest mistakes: what it read, and the last words of the review, which it may not
+# have reached. Would you have known? Two causes are mixed here: a reading that stops too early, and a customer whose
+# text does not tell.
 #
 # ## Bug hunt: a popular listing
 #
@@ -718,7 +717,7 @@ def share_right(rows, logits):
 share_right = exercise("14.5").check(share_right)
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def only_runs(rows, logits):
     """The listing with its first fault repaired: it runs."""
     longest = max(len(ids) for ids, _ in rows)
@@ -727,12 +726,16 @@ def only_runs(rows, logits):
     return np.mean([guess == label for guess, line in zip(predicted, labels) for label in line])
 
 
-rows = [(uncut_ids, label["test"][k]) for k, uncut_ids in enumerate(words["test"])]
-share = {"by review": share_right(rows, undone), "the listing, made to run": only_runs(rows, undone)}
+long = texts.encode(words["test"], label["test"], max_length=512)
+rows = [(ids[:n].tolist(), y) for ids, n, y in zip(long.ids, long.lengths, long.labels)]
+share = {"by review": share_right(rows, scores["BERT"]), "the listing, made to run": only_runs(rows, scores["BERT"])}
 plots.table({"counted": name, "accuracy": value} for name, value in share.items())
 
 # %%
-claim("the repaired function has the accuracy of the table above", abs(share["by review"] - after["accuracy"]) < 1e-9)
+claim(
+    "the repaired function has the accuracy of the tables above",
+    abs(share["by review"] - results["BERT"]["accuracy"]) < 1e-9,
+)
 claim(
     "the listing that merely runs is off by more than 0.1",
     abs(share["the listing, made to run"] - share["by review"]) > 0.1,
