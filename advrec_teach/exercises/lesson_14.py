@@ -26,7 +26,7 @@ def _plain(array: np.ndarray) -> Made:
 def _pool_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
     """Texts of different lengths, as ids padded with 0; the states of padding are not zero."""
     cases = []
-    for width, lengths in ((5, (5, 2, 3)), (7, (4, 7, 3, 6))):
+    for width, lengths in ((5, (5, 3, 4)), (7, (4, 7, 3, 6))):
         ids = rng.integers(1000, 9000, size=(len(lengths), width))
         ids[np.arange(width) >= np.array(lengths)[:, None]] = 0
         ids[:, 0] = 101
@@ -219,11 +219,11 @@ LOSS = (
 def _calibration_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
     """Predictions with empty bins, bins of different sizes, and both too sure and not sure enough."""
     cases = []
-    for n, classes, bins in ((40, 2, 10), (60, 3, 10), (30, 2, 4)):
-        logits = 2 * rng.normal(size=(n, classes)) + np.linspace(0, 1, classes)
+    for n, classes, bins, scale, share in ((40, 2, 10, 2.0, 0.4), (60, 3, 10, 0.7, 0.1), (50, 2, 4, 1.0, 0.25)):
+        logits = scale * rng.normal(size=(n, classes)) + np.linspace(0, 1, classes)
         p = classification.softmax(logits)
         right = p.argmax(axis=1)
-        flipped = rng.random(n) < 0.3
+        flipped = rng.random(n) < share
         labels = np.where(flipped, (right + 1) % classes, right)
         cases.append({"probabilities": _plain(p), "labels": _plain(labels), "bins": bins})
     del cases[0]["bins"]  # the default
