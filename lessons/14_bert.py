@@ -68,10 +68,8 @@ device = advrec.setup(lesson="14", profile=PROFILE, seed=SEED)
 
 # %%
 raw = data.reviews()
-recommended = raw["recommended"].to_numpy()
-by_stars = classification.accuracy(raw["rating"].to_numpy() >= 4, recommended)
+by_stars = classification.accuracy(raw["rating"].to_numpy() >= 4, raw["recommended"].to_numpy())
 claim("'recommended if 4 stars or more' is right for more than 9 reviews in 10", by_stars > 0.9)
-claim("always saying 'recommended' is right for more than 8 reviews in 10", recommended.mean() > 0.8)
 stars = raw.group_by("rating").agg(pl.len().alias("reviews"), pl.col("recommended").mean()).sort("rating")
 plots.table(stars.iter_rows(named=True))
 
@@ -96,8 +94,8 @@ parts = {name: frame.sample(min(SIZES[name], frame.height), shuffle=True, seed=S
 words = {name: frame["text"].to_list() for name, frame in parts.items()}
 label = {name: frame["label"].to_numpy() for name, frame in parts.items()}
 products = [set(frame["product"]) for frame in whole.values()]
-claim("no product is in two parts", len(set().union(*products)) == sum(map(len, products)))
-claim("no text is in two parts", sum(f["text"].n_unique() for f in whole.values()) == reviews["text"].n_unique())
+copies = sum(frame["text"].n_unique() for frame in whole.values()) - reviews["text"].n_unique()
+claim("no product and no text is in two parts", len(set().union(*products)) == sum(map(len, products)) and not copies)
 plots.table(
     {"part": name, "reviews": frame.height, "products": frame["product"].n_unique(), "used": parts[name].height}
     for name, frame in whole.items()
@@ -187,7 +185,6 @@ def show(*names):
 show(*results)
 
 # %%
-claim("macro-F1 of TF-IDF", results["TF-IDF"]["macro-F1"])
 claim("AUC of TF-IDF", results["TF-IDF"]["AUC"])
 claim(
     "the majority: accuracy above 0.75, macro-F1 below 0.5",
@@ -564,7 +561,6 @@ plots.table({"model": n, "found among the unhappy": recall[n]} | results[n] for 
 # %%
 claim("BERT, undone: more predictions are right", results["BERT, undone"]["accuracy"] > results["BERT"]["accuracy"])
 claim("BERT, undone: fewer of the unhappy customers are found", bool(recall["BERT, undone"] < recall["BERT"]))
-claim("undone, the order of the texts is the same", abs(results["BERT, undone"]["AUC"] - results["BERT"]["AUC"]) < 1e-6)
 claim(
     "TF-IDF, undone, finds fewer of the unhappy than TF-IDF that was never weighted",
     bool(recall["TF-IDF, undone"] < recall["TF-IDF, never weighted"]),
@@ -736,10 +732,6 @@ share = {"by review": share_right(rows, scores["BERT"]), "the listing, made to r
 plots.table({"counted": name, "accuracy": value} for name, value in share.items())
 
 # %%
-claim(
-    "the repaired function has the accuracy of the tables above",
-    abs(share["by review"] - results["BERT"]["accuracy"]) < 1e-9,
-)
 claim(
     "the listing that merely runs is off by more than 0.1",
     abs(share["the listing, made to run"] - share["by review"]) > 0.1,
