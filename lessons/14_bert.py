@@ -527,8 +527,9 @@ claim("TF-IDF on the whole texts ranks better than BERT", auc["TF-IDF"] > auc["B
 # %% [markdown]
 # Read it twice. With equal labels and equal text BERT *ranks* better. But TF-IDF reads a whole review in no time, so in
 # practice it need not stop where BERT stops, and then it wins. Mind the column, too: macro-F1 also depends on where the
-# threshold lies, and there the lead over the cut texts shrinks or turns. `full` gives BERT all six layers and all
-# labels. Set `tokens` to 192 there, and it reads whole reviews: that is the match to see, and it takes a GPU.
+# threshold lies, and there BERT and TF-IDF on cut texts come out one way or the other, by seed. `full` gives BERT all
+# six layers and all labels. Set `tokens` to 192 there, and it reads whole reviews: that is the match to see, and it
+# takes a GPU.
 #
 # The report is what the shop would look at, class by class. **Precision** is the share of right ones among the texts
 # that were given a class, **recall** the share of a class that was found. The model finds most of the unhappy customers

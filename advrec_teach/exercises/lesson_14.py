@@ -521,6 +521,7 @@ EXERCISES = [
         course=lambda advrec: advrec.text_loss,
         misconceptions=LOSS,
         differentiate=("logits",),
+        used="The training below uses the package's text_loss, which computes the same.",
     ),
     FunctionExercise(
         "14.4",
