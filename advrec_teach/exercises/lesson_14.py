@@ -329,7 +329,7 @@ CALIBRATION = (
 
 GIVEN = '''
 def share_right(rows, logits):
-    """The share of reviews whose predicted class is the label, after a widely read listing.
+    """The share of reviews whose predicted class is the label, after a borrowed listing.
 
     rows: list of pairs (token ids, label), one a review.  logits: array [n, 2].
     """
@@ -543,7 +543,7 @@ EXERCISES = [
     ),
     ListingExercise(
         "14.5",
-        "bug hunt: a popular listing",
+        "bug hunt: a borrowed listing",
         hints=(
             "Write the shapes beside every line, for three reviews of 4, 2 and 3 tokens.",
             "How many answers does the network give about a review? How many labels does the listing make of one?",
