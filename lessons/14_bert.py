@@ -371,9 +371,9 @@ claim("it moves the mean over all positions by more than 0.1", bool(moved(plain_
 # **Question.** A framework loads a file of weights and says nothing. Does it compute what the file means?
 #
 # Between its matrices BERT bends numbers with the **GELU**, $x\,\Phi(x)$, where $\Phi$ is the normal distribution
-# function (Hendrycks and Gimpel, 2016). It is computed in two forms: by its definition, with the error function erf, and
-# approximately, with a tanh. We switch our network between the two, and compare each with the same equations in plain
-# NumPy, in double precision, from the same file.
+# function (Hendrycks and Gimpel, 2016). It is computed in two forms: by its definition, with the error function erf,
+# and approximately, with a tanh. We switch our network between the two, and compare each with the same equations in
+# plain NumPy, in double precision, from the same file.
 
 # %%
 weights = reference_text.stored_weights(SIZES["layers"])
@@ -553,9 +553,9 @@ print(classification_report(label["test"], scores["BERT"].argmax(axis=1), target
 show(*results)
 
 # %% [markdown]
-# How far would the differences move with other test reviews? The **paired bootstrap** draws the test reviews again, with
-# replacement, and judges both models on the same draw, many times. The middle 95 % of the differences are an interval.
-# It knows of the test reviews only: another training, with another seed, moves the numbers as well.
+# How far would the differences move with other test reviews? The **paired bootstrap** draws the test reviews again,
+# with replacement, and judges both models on the same draw, many times. The middle 95 % of the differences are an
+# interval. It knows of the test reviews only: another training, with another seed, moves the numbers as well.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -605,8 +605,8 @@ claim("TF-IDF on the whole texts ranks better than BERT on cut ones", auc["TF-ID
 #
 # For two classes that is nothing but another threshold, and one line. The rule has a condition: "fits such a world
 # well". So we need a control: does a model whose weights are undone become what training *without* weights makes of it?
-# We train both again, BERT and the baseline, all else equal. The baseline also gets a much weaker penalty, which lets it
-# fit its world more closely.
+# We train both again, BERT and the baseline, all else equal. The baseline also gets a much weaker penalty, which lets
+# it fit its world more closely.
 
 # %% tags=["nbval-ignore-output"]
 plain, _ = fine_tune(None)
@@ -644,9 +644,9 @@ claim("with a weaker penalty that difference is smaller", bool(lost["TF-IDF, C =
 # penalty kept the model from following its weights all the way. Weaken the penalty, and most of the overshoot goes.
 #
 # *Takeaway:* class weights and thresholds are two handles on one thing. What weights buy is another point of operation:
-# more complaints found, more false alarms, and a threshold buys that too. If you want probabilities, the simplest way is
-# never to weight; if the model is there already, undo, then *look*: that is the next section. Which point is right is
-# for the shop to say: what does a missed complaint cost, and what does a false alarm?
+# more complaints found, more false alarms, and a threshold buys that too. If you want probabilities, the simplest way
+# is never to weight; if the model is there already, undo, then *look*: that is the next section. Which point is right
+# is for the shop to say: what does a missed complaint cost, and what does a false alarm?
 #
 # ## Is 90 % right nine times in ten?
 #
@@ -752,8 +752,8 @@ claim("a temperature alone lowers it by less", loss["BERT, undone"] < loss["BERT
 # %% [markdown]
 # *Takeaway:* the dots on the left lie above the diagonal: where the weighted model believes in one half, most customers
 # recommend. (A larger dot stands for more reviews; small ones jump about by chance.) One temperature cannot mend that,
-# since the error has a direction and $T$ has none. Take away what you put in first, or never put it in; a temperature is
-# for what is left. And choose a measure that can see the error that you fear.
+# since the error has a direction and $T$ has none. Take away what you put in first, or never put it in; a temperature
+# is for what is left. And choose a measure that can see the error that you fear.
 #
 # ## Where is it wrong?
 #
@@ -791,9 +791,9 @@ claim(
 # %% [markdown]
 # Above the table are BERT's surest mistakes, two complaints that it missed and two false alarms: what it read, and the
 # last words of the review, which it may not have reached. Would you have known? Two causes are mixed: a reading that
-# stops too early, and a customer whose text does not tell. The last two rows hint at the first, but short reviews may be
-# easier anyway: look at TF-IDF, which reads everything, in the same rows. Mind the claim on the unhappy, too: each model
-# is at its own threshold there, and TF-IDF's penalty makes it timid. By AUC it is ahead.
+# stops too early, and a customer whose text does not tell. The last two rows hint at the first, but short reviews may
+# be easier anyway: look at TF-IDF, which reads everything, in the same rows. Mind the claim on the unhappy, too: each
+# model is at its own threshold there, and TF-IDF's penalty makes it timid. By AUC it is ahead.
 #
 # ## Bug hunt: a borrowed listing
 #
@@ -862,10 +862,10 @@ claim(
 #
 # - **We compared settings, not methods.** Two layers, forty tokens, one pass: a larger BERT, more text or more patience
 #   moves the line.
-# - **Settings need data of their own.** The rate of BERT (1.5e-4, 3e-4, 6e-4) and the penalty of the regression (C of 1,
-#   3, 10) were chosen by their mean validation AUC at three seeds. Only the smallest rate was clearly worse, and C hardly
-#   mattered. But layers, tokens and the number of steps were set by the time that a notebook may take, after first trials
-#   that had looked at test reviews. A clean study would not look.
+# - **Settings need data of their own.** Three rates of BERT (1.5e-4, 3e-4, 6e-4) were compared by their mean validation
+#   AUC at three seeds, and the best was taken; only the smallest was clearly worse. The penalty of the regression (C of
+#   1, 3, 10) hardly mattered there and stayed at 3. But layers, tokens and the number of steps were set by the time that
+#   a notebook may take, after first trials that had looked at test reviews. A clean study would not look.
 # - **No control for pretraining.** We did not train the same network from random weights.
 # - **Recommended is not bought.** People who write reviews are not all customers; the texts are English, the shop
 #   sells women's clothes, one label a person and a product.
