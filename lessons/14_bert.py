@@ -389,7 +389,9 @@ def numpy_logits(activation):
 
 apart = {}
 for activation in ("tanh", "erf"):
-    one = advrec.TextClassifier(layers=SIZES["layers"], precision="float32", activation=activation, seed=SEED)
+    one = exact
+    if activation == "erf":
+        one = advrec.TextClassifier(layers=SIZES["layers"], precision="float32", activation="erf", seed=SEED)
     apart |= {
         (activation, other): np.abs(advrec.numpy(one.logits(sample)) - numpy_logits(other)).max()
         for other in ("tanh", "erf")
@@ -705,8 +707,8 @@ def by_recommended(logits):
 
 
 names = ("BERT", "BERT, undone", "BERT, never weighted")
-valid = {name: advrec.text_logits(plain if "never" in name else bert, encoded["validation"]) for name in names}
-valid["BERT, undone"] -= np.log(class_weights).astype(np.float32)
+weighted, never = (advrec.text_logits(model, encoded["validation"]) for model in (bert, plain))
+valid = dict(zip(names, (weighted, weighted - np.log(class_weights), never)))
 calibrated, temperature = {}, {}
 for name in names:
     temperature[f"{name}, T"] = classification.fit_temperature(valid[name], label["validation"])
