@@ -79,8 +79,8 @@ plots.table(stars.iter_rows(named=True))
 # - **The stars stay out.** They are a second form of the label, given by the same person in the same minute. A model
 #   that reads them reads no text. (A *leak* is whatever tells the answer and won't be there when it is needed.)
 # - **Reviews without a text go**, and so do copies: reviews that begin with the same 60 characters, whatever their
-#   capitals and punctuation, are one text sent in several times. They are few here, as the
-#   line above the next table says.
+#   capitals and punctuation, are one text sent in several times. They are few here, as
+#   the line above the next table says.
 # - **The split is by product.** All reviews of a product go to the same part: training, validation or test. In use, the
 #   model meets products that it has never seen; "the zip of the blue one" must not help it.
 #
@@ -643,8 +643,9 @@ claim("with a weaker penalty that difference is smaller", bool(lost["TF-IDF C=30
 # %% [markdown]
 # The log loss is the cross-entropy from above, without weights. By it BERT undone is nearer to BERT never weighted than
 # to BERT with its weights, and which of the first two is ahead changes with the seed: so the claim on their difference
-# is a number with a range, not a direction. TF-IDF is another matter: undoing *overshoots*, as the
-# penalty kept the model from following its weights all the way. Weaken the penalty, and most of the overshoot goes.
+# is a number with a range, not a direction. TF-IDF is another matter: undoing *overshoots*, it finds fewer of the
+# unhappy than a model that never had weights. Our explanation is that the penalty kept the model from following its
+# weights all the way. That fits: weaken the penalty, and the overshoot shrinks.
 #
 # *Takeaway:* class weights and thresholds are two handles on one thing. What weights buy is another point of operation:
 # more complaints found, more false alarms, and a threshold buys that too. If you want probabilities, the simplest way
