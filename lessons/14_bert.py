@@ -408,7 +408,7 @@ claim(
     bool(min(apart["tanh", "erf"], apart["erf", "tanh"]) > 100 * max(apart["tanh", "tanh"], apart["erf", "erf"])),
 )
 
-# %% [markdown]
+# %% [markdown] tags=["both-frameworks"]
 # *Takeaway:* the file of this model says "gelu" and means the erf form, which is also the default of PyTorch's and
 # Keras's own GELU. The BERT of KerasHub computes the tanh form. Nothing warns. The course takes the tanh form in both
 # tracks, so that they agree; so it runs the network a little otherwise than it was trained. A difference of this size
