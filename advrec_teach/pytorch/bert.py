@@ -15,7 +15,7 @@ from torch import nn
 
 from advrec_teach.pytorch import _setup
 from advrec_teach.pytorch.tensors import numpy, tensor
-from advrec_teach.reference_text import ACTIVATIONS, CLIP, check_classifier, first_head, stored_weights
+from advrec_teach.reference_text import ACTIVATIONS, CLIP, check_classifier, check_layer, first_head, stored_weights
 from advrec_teach.text_training import History, fit
 from advrec_teach.texts import EncodedTexts
 
@@ -108,7 +108,9 @@ class TextClassifier(nn.Module):
         """Return the vectors of the words ``ids`` [n, t], before positions are added: shape [n, t, 384]."""
         return self.encoder.embeddings.word_embeddings(tensor(ids, "int64"))
 
-    def states(self, ids: Any, *, embeddings: torch.Tensor | None = None) -> torch.Tensor:
+    def states(
+        self, ids: Any, *, embeddings: torch.Tensor | None = None, move: torch.Tensor | None = None, layer: int = 0
+    ) -> torch.Tensor:
         """Return the last states of the encoder, shape [n, t, 384], float32.
 
         Parameters
@@ -117,28 +119,40 @@ class TextClassifier(nn.Module):
             Word ids, shape [n, t], padded with 0; no word attends to padding.
         embeddings
             What stands in the place of the words' vectors, shape [n, t, 384].
+        move, layer
+            What is added to the states after this layer, shape [n, t, 384]; with layer 0 to the words' vectors.
         """
         ids = tensor(ids, "int64")
         embeddings = self.embed(ids) if embeddings is None else embeddings
+        moves: AbstractContextManager[Any] = nullcontext()
+        if move is not None:
+            check_layer(layer, self.layers)
+            embeddings = embeddings + move if layer == 0 else embeddings
+            if layer > 0:
+                moves = self.encoder.encoder.layer[layer - 1].register_forward_hook(lambda _, __, state: state + move)
         # Given with all four axes, the mask is used as it is; a flat one is looked at first, which makes a GPU wait.
         real = (ids != 0)[:, None, None, :].expand(-1, 1, ids.shape[1], -1)
-        with self._autocast():
+        with self._autocast(), moves:
             found = self.encoder(inputs_embeds=embeddings, attention_mask=real)
         return found.last_hidden_state.float()
 
-    def pool(self, ids: Any, *, embeddings: torch.Tensor | None = None) -> torch.Tensor:
+    def pool(
+        self, ids: Any, *, embeddings: torch.Tensor | None = None, move: torch.Tensor | None = None, layer: int = 0
+    ) -> torch.Tensor:
         """Return a text's vector, the mean of its states over its real words: shape [n, 384]."""
         ids = tensor(ids, "int64")
         real = (ids != 0).unsqueeze(-1)
-        return (self.states(ids, embeddings=embeddings) * real).sum(1) / real.sum(1)
+        return (self.states(ids, embeddings=embeddings, move=move, layer=layer) * real).sum(1) / real.sum(1)
 
     def head(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return the logits of texts with these vectors: shape [n, classes]."""
         return vectors @ self.weight + self.bias
 
-    def logits(self, ids: Any, *, embeddings: torch.Tensor | None = None) -> torch.Tensor:
+    def logits(
+        self, ids: Any, *, embeddings: torch.Tensor | None = None, move: torch.Tensor | None = None, layer: int = 0
+    ) -> torch.Tensor:
         """Return the logits of texts, shape [n, classes], without dropout; parameters as in :meth:`states`."""
-        return self.head(self.pool(ids, embeddings=embeddings))
+        return self.head(self.pool(ids, embeddings=embeddings, move=move, layer=layer))
 
     forward = logits
 
