@@ -73,11 +73,19 @@ class RobustTextTrainer(TextTrainer):
         self, ids: torch.Tensor, labels: torch.Tensor, factors: torch.Tensor
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Return the loss of a batch and the gradient of what is minimised, for each of the parameters."""
+        # Within one region the weights are rounded to bfloat16 once, not anew in every pass.
+        with self.model._autocast():
+            return self._slopes(ids, labels, factors)
+
+    def _slopes(
+        self, ids: torch.Tensor, labels: torch.Tensor, factors: torch.Tensor
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         words = self.model.embed(ids).detach()
 
         def logits(move: torch.Tensor) -> torch.Tensor:
             vectors = self.model.pool(ids, embeddings=words, move=move, layer=self.layer)
-            return self.model.head(vectors * factors)
+            with torch.autocast(vectors.device.type, enabled=False):
+                return self.model.head(vectors * factors)
 
         def loss_at(move: torch.Tensor) -> torch.Tensor:
             return text_loss(logits(move), labels, self.class_weights)

@@ -164,9 +164,13 @@ class TextClassifier(keras.Model):
     def copy(self) -> "TextClassifier":
         """Return a model with the same weights in memory of its own."""
         other = type(self)(**self._settings)
-        for mine, theirs in zip(self.trained().values(), other.trained().values(), strict=True):
-            theirs.assign(mine)
+        other.assign(self)
         return other
+
+    def assign(self, other: "TextClassifier") -> None:
+        """Take over what training changes from a model with as many layers and classes."""
+        for mine, theirs in zip(self.trained().values(), other.trained().values(), strict=True):
+            mine.assign(theirs)
 
 
 def text_loss(logits: tf.Tensor, labels: Any, class_weights: Any = None) -> tf.Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from advrec_teach.reference_text import WIDTH
+from advrec_teach.reference_text import CLIP, WIDTH
 from advrec_teach.reference_text_defences import (
     NOISY,
     START,
@@ -23,7 +23,6 @@ from advrec_teach.text_training import History, fit
 from advrec_teach.texts import EncodedTexts
 
 _IDS = tf.TensorSpec((None, None), tf.int32)
-_LABELS = tf.TensorSpec((None,), tf.int64)
 _FACTORS = tf.TensorSpec((None, WIDTH), tf.float32)
 _MOVE = tf.TensorSpec((None, None, WIDTH), tf.float32)
 
@@ -46,6 +45,61 @@ def _along(gradient: tf.Tensor, length: float) -> tf.Tensor:
     return gradient * (length / tf.maximum(size, 1e-30))
 
 
+class _Passes:
+    """The passes that training is made of, each one graph for batches of any shape, made once for each model.
+
+    ``learn`` returns loss, logits and the gradient for the weights at a move; ``both`` the slope of the move as well;
+    ``feel`` the slope alone. With ``beliefs``, targets are the logits that the divergence starts from, else labels.
+    What weighs a whole loss is multiplied into ``weights``, those of the classes, of which the divergence looks at the
+    first: so no gradient has to be multiplied afterwards.
+    """
+
+    def __init__(self, model: TextClassifier, layer: int, beliefs: bool):
+        self.model, self.layer, self.beliefs = model, layer, beliefs
+        targets = tf.TensorSpec((None, None), tf.float32) if beliefs else tf.TensorSpec((None,), tf.int64)
+        shapes = (_IDS, targets, _FACTORS, _MOVE, tf.TensorSpec((None,), tf.float32))
+        self.learn, self.both, self.feel = (
+            tf.function(function, input_signature=shapes, autograph=False)
+            for function in (self._learn, self._both, self._feel)
+        )
+
+    def _loss(
+        self, ids: tf.Tensor, targets: tf.Tensor, factors: tf.Tensor, move: tf.Tensor, weights: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        logits = self.model.head(self.model.pool(ids, move=move, layer=self.layer) * factors)
+        loss = weights[0] * belief_divergence(targets, logits) if self.beliefs else text_loss(logits, targets, weights)
+        return loss, logits
+
+    def _learn(self, *batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        values = [parameter.value for parameter in self.model.trained().values()]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            loss, logits = self._loss(*batch)
+        return loss, logits, tape.gradient(loss, values)
+
+    def _both(self, *batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor], tf.Tensor]:
+        watched = [*(parameter.value for parameter in self.model.trained().values()), batch[3]]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(watched)
+            loss, logits = self._loss(*batch)
+        *gradients, slope = tape.gradient(loss, watched)
+        return loss, logits, gradients, slope
+
+    def _feel(self, *batch: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(batch[3])
+            loss, _ = self._loss(*batch)
+        return tape.gradient(loss, batch[3])
+
+
+def _passes(model: TextClassifier, layer: int, *, beliefs: bool = False) -> _Passes:
+    """Return the passes of a model, made when they are first asked for."""
+    made = model.__dict__.setdefault("_robust_passes", {})
+    if (layer, beliefs) not in made:
+        made[layer, beliefs] = _Passes(model, layer, beliefs)
+    return made[layer, beliefs]
+
+
 class RobustTextTrainer(TextTrainer):
     """Steps of adversarial training: a batch's words are moved first, then the weights learn at the moved place."""
 
@@ -66,130 +120,80 @@ class RobustTextTrainer(TextTrainer):
         super().__init__(model, class_weights, decay=decay)
         self.defence, self.eps, self.adv_weight, self.layer = defence, eps, adv_weight, layer
         self.steps_inner, self.step_inner = steps_inner, step_length(eps, steps_inner, step_inner)
-        self.rng = rng
-        self._step = tf.function(
-            self._update_moved, input_signature=(_IDS, _LABELS, _FACTORS, _MOVE), autograph=False
-        )
-        self.noise: tf.Tensor | None = None
+        self.rng, self.passes = rng, _passes(model, layer)
+        self.noise = tf.zeros((0, 0, WIDTH))
+        shapes = [tf.TensorSpec(parameter.shape, tf.float32) for parameter in self.parameters]
+        self._apply = tf.function(self._apply_gradients, input_signature=(shapes,), autograph=False)
 
     def step(self, ids: np.ndarray, labels: np.ndarray, factors: np.ndarray, rate: float) -> tf.Tensor:
         """Train on one batch and return its loss without a move (FreeLB: the mean of its moved losses)."""
-        noisy = self.defence in NOISY
-        noise = unit_noise(ids, self.rng, WIDTH) if noisy else np.zeros((1, 1, WIDTH), np.float32)
         with tf.device(_setup.device()):
+            if self.defence in NOISY:
+                self.noise = tensor(unit_noise(ids, self.rng, WIDTH))
             self.adam.learning_rate = rate
-            return self._step(tensor(ids, "int32"), tensor(labels, "int64"), tensor(factors), tensor(noise))
+            loss, gradients = self.slopes(tensor(ids, "int32"), tensor(labels, "int64"), tensor(factors))
+            self._apply(gradients)
+            return loss
 
-    def _update_moved(self, ids: tf.Tensor, labels: tf.Tensor, factors: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        self.noise = noise
-        return self._update(ids, labels, factors)
+    def _apply_gradients(self, gradients: list[tf.Tensor]) -> None:
+        gradients, _ = tf.clip_by_global_norm(gradients, CLIP)
+        self.adam.apply(gradients, self.parameters)
 
     def slopes(self, ids: tf.Tensor, labels: tf.Tensor, factors: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Return the loss of a batch and the gradient of what is minimised, for each of the parameters."""
-        words = self.model.embed(ids)
-
-        def logits(move: tf.Tensor) -> tf.Tensor:
-            vectors = self.model.pool(ids, embeddings=words, move=move, layer=self.layer)
-            return self.model.head(vectors * factors)
-
-        def loss_at(move: tf.Tensor) -> tf.Tensor:
-            return text_loss(logits(move), labels, self.class_weights)
-
-        still = tf.zeros_like(words)
+        batch = (ids, labels, factors)
         if self.defence == "freelb":
-            return self._freelb(loss_at)
+            return self._freelb(batch)
+        still = tf.zeros((*ids.shape, WIDTH))
         if self.defence == "smooth":
-            return self._smooth(logits, still, labels)
+            return self._smooth(batch, still)
         if self.defence == "random":
-            clean, gradients = self._learn(loss_at, still)
+            clean, _, gradients = self.passes.learn(*batch, still, self.class_weights)
             move = self.eps * self.noise
         else:
             # The backward pass that the weights need anyway gives the first slope of the words with it.
-            clean, gradients, slope = self._learn_and_feel(loss_at, still)
-            move = self._ascend(loss_at, slope)
-        _, attacked = self._learn(lambda move: self.adv_weight * loss_at(move), move)
+            clean, _, gradients, slope = self.passes.both(*batch, still, self.class_weights)
+            move = self._ascend(batch, slope)
+        _, _, attacked = self.passes.learn(*batch, move, self.adv_weight * self.class_weights)
         return clean, _summed(gradients, attacked)
 
-    def _learn(
-        self, loss_at: Callable[[tf.Tensor], tf.Tensor], move: tf.Tensor
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Return the loss at a move and its gradient for the weights."""
-        values = [parameter.value for parameter in self.parameters]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(values)
-            loss = loss_at(move)
-        return loss, tape.gradient(loss, values)
-
-    def _learn_and_feel(
-        self, loss_at: Callable[[tf.Tensor], tf.Tensor], move: tf.Tensor
-    ) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
-        """Return the loss at a move, its gradient for the weights, and its slope for the move, of one pass."""
-        values = [parameter.value for parameter in self.parameters]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([*values, move])
-            loss = loss_at(move)
-        *gradients, slope = tape.gradient(loss, [*values, move])
-        return loss, gradients, slope
-
-    def _feel(self, loss_at: Callable[[tf.Tensor], tf.Tensor], move: tf.Tensor) -> tf.Tensor:
-        """Return the slope of the loss for the move alone."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(move)
-            loss = loss_at(move)
-        return tape.gradient(loss, move)
-
-    def _ascend(self, loss_at: Callable[[tf.Tensor], tf.Tensor], slope: tf.Tensor) -> tf.Tensor:
+    def _ascend(self, batch: tuple[tf.Tensor, ...], slope: tf.Tensor) -> tf.Tensor:
         """Return the move that one step (FGM) or some (PGD) reach; ``slope`` is the first one, at no move."""
         if self.defence == "fgm":
             return _along(slope, self.eps)
         move = project(_along(slope, self.step_inner), eps=self.eps, norm="l2")
         for _ in range(self.steps_inner - 1):
-            slope = self._feel(loss_at, move)
+            slope = self.passes.feel(*batch, move, self.class_weights)
             move = project(move + _along(slope, self.step_inner), eps=self.eps, norm="l2")
         return move
 
-    def _freelb(self, loss_at: Callable[[tf.Tensor], tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _freelb(self, batch: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Average the gradients of the weights over all places that the move passes."""
-        move, share = START * self.eps * self.noise, 1 / self.steps_inner
-
-        def part(move: tf.Tensor) -> tf.Tensor:
-            return share * loss_at(move)
-
-        total, gradients = tf.zeros(()), None
+        move, weights = START * self.eps * self.noise, self.class_weights / self.steps_inner
+        total, parts = tf.zeros(()), []
         for _ in range(self.steps_inner - 1):
-            loss, found, slope = self._learn_and_feel(part, move)
+            loss, _, gradients, slope = self.passes.both(*batch, move, weights)
             move = project(move + _along(slope, self.step_inner), eps=self.eps, norm="l2")
-            total, gradients = total + loss, found if gradients is None else _summed(gradients, found)
-        loss, found = self._learn(part, move)
-        return total + loss, found if gradients is None else _summed(gradients, found)
+            total, parts = total + loss, [*parts, gradients]
+        loss, _, gradients = self.passes.learn(*batch, move, weights)
+        return total + loss, _summed(*parts, gradients)
 
-    def _smooth(
-        self, logits: Callable[[tf.Tensor], tf.Tensor], still: tf.Tensor, labels: tf.Tensor
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _smooth(self, batch: tuple[tf.Tensor, ...], still: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Punish what a move changes of the beliefs, which are held fixed where nothing moves."""
-        beliefs = []
-
-        def loss_at(move: tf.Tensor) -> tf.Tensor:
-            beliefs.append(logits(move))
-            return text_loss(beliefs[0], labels, self.class_weights)
-
-        clean, gradients = self._learn(loss_at, still)
-        belief = tf.stop_gradient(beliefs[0])
-
-        def change(move: tf.Tensor) -> tf.Tensor:
-            return self.adv_weight * belief_divergence(belief, logits(move))
-
+        ids, _, factors = batch
+        clean, belief, gradients = self.passes.learn(*batch, still, self.class_weights)
+        change = _passes(self.model, self.layer, beliefs=True)
         # At no move the divergence is at its lowest and has no slope: it is asked for one at a random place.
         move = self.eps * self.noise
         for _ in range(self.steps_inner):
-            move = _along(self._feel(lambda m: belief_divergence(belief, logits(m)), move), self.eps)
-        _, smooth = self._learn(change, move)
+            move = _along(change.feel(ids, belief, factors, move, tf.ones(1)), self.eps)
+        _, _, smooth = change.learn(ids, belief, factors, move, tf.fill((1,), self.adv_weight))
         return clean, _summed(gradients, smooth)
 
 
-def _summed(first: list[tf.Tensor], second: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Return the sums of gradients."""
-    return [a + b for a, b in zip(first, second, strict=True)]
+def _summed(*gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Return the sums of gradients, parameter by parameter."""
+    return [tf.add_n(parts) for parts in zip(*gradients, strict=True)]
 
 
 def fit_robust_text(
@@ -368,6 +372,6 @@ def _attack(model: TextClassifier, method: str, steps: int, layer: int) -> Calla
                 move = _loop(loss_fn, "l2", steps, still, None, sizes)
             return model.logits(ids, embeddings=words, move=move, layer=layer)
 
-        shapes = (_IDS, _LABELS, _MOVE, tf.TensorSpec((2,), tf.float32))
+        shapes = (_IDS, tf.TensorSpec((None,), tf.int64), _MOVE, tf.TensorSpec((2,), tf.float32))
         graphs[method, steps, layer] = tf.function(logits, input_signature=shapes, autograph=False)
     return graphs[method, steps, layer]
