@@ -1,0 +1,659 @@
+# ---
+# jupyter:
+#   advrec:
+#     title: What does adversarial fine-tuning change?
+#     minutes: 100
+#     data: [reviews, minilm]
+#     prerequisites: ["00", "08", "10", "14"]
+# ---
+
+# %% [markdown]
+# # 15 · What does adversarial fine-tuning change?
+#
+# You will find out what four ways of fine-tuning BERT against moved words buy and cost, what noise of the same size
+# does, and which lines of the usual listing go wrong without a message.
+
+# %% [markdown]
+# **You will be able to**
+#
+# - move the words of each text of a batch by a length of its own, and put everything back;
+# - find the faults of a copied `attack()` / `restore()` listing;
+# - fine-tune with FGM, PGD, FreeLB and a smooth loss, and say what each costs;
+# - tell a gain in clean quality from the noise of a test sample;
+# - draw the loss around a text, and say which layer a defence protects.
+
+# %% tags=["pytorch"]
+import numpy as np
+import torch
+from sklearn.metrics import f1_score, roc_auc_score
+
+from advrec_teach import claim, data, exercise, plots, texts
+from advrec_teach import pytorch as advrec
+
+# %% tags=["tensorflow"]
+import numpy as np
+from sklearn.metrics import f1_score, roc_auc_score
+
+from advrec_teach import claim, data, exercise, plots, texts
+from advrec_teach import tensorflow as advrec
+
+import tensorflow as tf
+
+# %% tags=["parameters"]
+PROFILE = "quick"
+SEED = 0
+
+# %% tags=["nbval-ignore-output"]
+SIZES = {
+    "smoke": {"layers": 2, "tokens": 12, "train": 200, "test": 60, "attacked": 24, "start": 6, "steps": 2, "grid": 3},
+    "quick": {"layers": 2, "tokens": 24, "train": 4000, "test": 500, "attacked": 160, "start": 120, "steps": 24, "grid": 7},
+    "full": {"layers": 6, "tokens": 96, "train": 15000, "test": 4000, "attacked": 1000, "start": 900, "steps": 400, "grid": 15},
+}[PROFILE]
+device = advrec.setup(lesson="15", profile=PROFILE, seed=SEED)
+
+# %% [markdown]
+# ## What is there to move?
+#
+# **Question.** Lesson 08 moved the vectors of a recommender. A text is made of words: half a word does not exist. What
+# can an attack with a gradient move?
+#
+# The reviews, the split by products and the classifier are those of lesson 14: the first layers of MiniLM, the mean
+# over the words, one linear head; "does the customer recommend the product?". We read the title and the first words
+# only, and two layers, so that many trainings fit into a minute.
+
+# %%
+frame = texts.labelled_reviews(data.reviews())
+split = texts.split_by_product(frame, seed=SEED)
+
+
+def encoded(part, count):
+    """A random sample of reviews as token ids with labels: 1 for recommended."""
+    chosen = part.sample(min(count, part.height), seed=SEED, shuffle=True)
+    return texts.encode(chosen["text"].to_list(), chosen["label"].to_numpy(), max_length=SIZES["tokens"])
+
+
+train, test = encoded(split.train, SIZES["train"]), encoded(split.test, SIZES["test"])
+class_weights = texts.balanced_weights(train.labels)
+
+# %% [markdown]
+# Attacks cost many gradients, so they get fewer texts: as many of each class, the first ones of another sample of the
+# test products. Four reviews of five recommend, and an attack on such a sample would mostly be one on the larger class.
+
+# %%
+pool = encoded(split.test, 8 * SIZES["attacked"])
+of_class = [np.flatnonzero(pool.labels == label)[: SIZES["attacked"] // 2] for label in (0, 1)]
+target = pool.take(np.concatenate(of_class))
+SETTINGS = {"batch_size": 16, "class_weights": class_weights, "rate": 2e-4}
+start = advrec.TextClassifier(layers=SIZES["layers"], seed=SEED)
+history = advrec.fit_text_classifier(start, train, steps=SIZES["start"], **(SETTINGS | {"rate": 3e-4}), seed=SEED)
+
+# %% [markdown]
+# The network does not read ids. It looks up a vector $x_{it}$ for the word at place $t$ of text $i$, and only then
+# computes. These vectors can move by any small step $\delta_{it}$, and
+#
+# $$\max_{||\delta_i||_2 \le \varepsilon} L\big(\theta; \, x_i + \delta_i, \, y_i\big)$$
+#
+# is the attack of lesson 08 again. The length is taken over **all words of one text together**:
+# $||\delta_i||_2^2 = \sum_t ||\delta_{it}||_2^2$. What is a large $\varepsilon$? Compare it with the length of one
+# word's vector.
+
+# %%
+some = texts.EncodedTexts(target.ids, target.lengths, target.labels)
+words = advrec.numpy(start.embed(some.ids))
+lengths = np.linalg.norm(words[some.ids != texts.PADDING], axis=1)
+MEDIAN = float(np.median(lengths))
+EPS = 0.15 * MEDIAN
+of_text = np.sqrt((words**2 * (some.ids != texts.PADDING)[..., None]).sum((1, 2)))
+claim("median length of a word's vector", MEDIAN)
+claim("EPS is less than a twentieth of the median length of a whole text", bool(EPS < np.median(of_text) / 20))
+
+# %% [markdown]
+# *Takeaway:* from here on EPS is 0.15 of the median length of **one** word, spread over a whole text. That is small: no
+# word comes near another word's vector by it.
+#
+# ## One move for each text
+#
+# FGM (Miyato et al., 2017) goes $\varepsilon$ along the gradient, each text by a length of its own:
+#
+# $$\delta_i = \varepsilon \, \frac{g_i}{||g_i||_2}, \qquad g = \nabla_x L(\theta; x, y) .$$
+#
+# Two things are easy to get wrong. A batch holds many texts, and the length is that of *one* text, over its places and
+# coordinates. And short texts are filled up with padding (id 0), which is no word: it must not move, nor count.
+#
+# ### Exercise 15.1 · a move for each text · 10 min · **
+#
+# Write the move for any direction `way`: a gradient, or noise. It is used for both below. A text without any direction
+# (all zeros) stays.
+
+
+# %% tags=["pytorch", "exercise"]
+def text_moves(way, ids, *, eps):
+    """The move of each text: along its own part of `way`, of length eps over its real words together.
+
+    way: tensor [n, t, d];  ids: tensor [n, t], 0 for padding.  Returns a tensor [n, t, d]; padding gets 0.
+    """
+    # BEGIN SOLUTION
+    way = way * (ids != 0).unsqueeze(-1)
+    length = torch.sqrt((way**2).sum(dim=(1, 2), keepdim=True))
+    return eps * way / torch.where(length > 0, length, 1.0)
+    # END SOLUTION
+
+
+text_moves = exercise("15.1").check(text_moves)
+
+
+# %% tags=["tensorflow", "exercise"]
+def text_moves(way, ids, *, eps):
+    """The move of each text: along its own part of `way`, of length eps over its real words together.
+
+    way: tensor [n, t, d];  ids: tensor [n, t], 0 for padding.  Returns a tensor [n, t, d]; padding gets 0.
+    """
+    # BEGIN SOLUTION
+    way = way * tf.cast(ids != 0, way.dtype)[..., None]
+    length = tf.sqrt(tf.reduce_sum(way**2, axis=(1, 2), keepdims=True))
+    return eps * tf.math.divide_no_nan(way, length)
+    # END SOLUTION
+
+
+text_moves = exercise("15.1").check(text_moves)
+
+# %% [markdown]
+# Stuck? `exercise("15.1").hint()` gives three hints, one at a time.
+#
+# **Question.** Guess the AUC on the attacked sample: without a move, after noise of length EPS, after FGM of length
+# EPS. (AUC is the chance that a review that recommends gets a higher score than one that does not; 0.5 is a coin.)
+
+
+# %%
+def auc(logits, labels):
+    """Area under the ROC curve of the difference of the two logits."""
+    return roc_auc_score(labels, logits[:, 1] - logits[:, 0])
+
+
+batch = target.take(np.random.default_rng(SEED).permutation(len(target))[:64])
+ids = advrec.tensor(batch.ids, "int32")
+x = start.embed(ids)
+noise = advrec.tensor(np.random.default_rng(SEED).normal(size=words[: len(batch)].shape))
+_, slope = advrec.value_and_grad(lambda e: advrec.text_loss(start.logits(ids, embeddings=e), batch.labels), x)
+moved = {"no move": x, "noise": x + text_moves(noise, ids, eps=EPS), "FGM": x + text_moves(slope, ids, eps=EPS)}
+aucs = {
+    name: auc(advrec.numpy(start.logits(ids, embeddings=place)), batch.labels) for name, place in moved.items()
+}
+plots.table([{"move of length EPS": name, "AUC": value} for name, value in aucs.items()])
+
+# %%
+claim("noise of length EPS changes the AUC by less than 0.03", abs(aucs["noise"] - aucs["no move"]) < 0.03)
+claim("FGM of length EPS takes more than 0.1 of AUC", bool(aucs["no move"] - aucs["FGM"] > 0.1))
+claim(
+    "the package's attack does the same",
+    bool(abs(auc(advrec.attack_texts(start, batch, method="fgm", eps=EPS), batch.labels) - aucs["FGM"]) < 0.02),
+)
+
+# %% [markdown]
+# *Takeaway:* the same length, at random, does next to nothing; along the gradient it does a lot. It is the direction
+# that hurts, in thousands of dimensions, as in lesson 08. `advrec.attack_texts` does this for any number of texts, with
+# FGM, PGD or noise.
+#
+# ## The listing that everybody copies
+#
+# Fine-tuning against such moves is often shown as a helper with two methods and five lines in the loop:
+#
+#     loss(batch).backward()       # the gradient of the weights, and of the table of words
+#     fgm.attack()                 # table += eps * gradient / norm(gradient)
+#     loss(batch).backward()       # adds the gradient at the moved words
+#     fgm.restore()                # table back
+#     optimizer.step()
+#
+# Read it with care. `attack()` moves the rows of the **table**, not the words of a text: a word that stands in two
+# texts, or twice in one, gets one common move. The norm is taken over the whole table, so $\varepsilon$ is shared by
+# all texts of the batch: with 16 texts each gets about a quarter of it. Without `restore()` the optimiser goes on from
+# the moved table, and nothing complains. With PGD inside, the gradients of the inner steps add up in the weights unless
+# somebody sets them to zero.
+#
+# None of this can happen when the move is a tensor of its own that is added for one pass: nothing is changed, so nothing
+# has to be restored.
+#
+# ### Exercise 15.2 · bug hunt: the copied step · 15 min · **
+#
+# Here is such a step without a table. It runs, and every number looks plausible. It is to return the gradient of the
+# weights of *the loss at the words plus the loss at the moved words*, each text moved by a length eps of its own. Find
+# what is wrong and mend it. `text_moves` from above is at hand.
+
+
+# %% tags=["pytorch", "exercise"]
+def robust_gradient(loss_fn, words, ids, weights, *, eps):
+    """The gradient of loss(words) + loss(words + move) for the weights; the move is held fixed.
+
+    loss_fn(words, weights): one number;  words: tensor [n, t, d];  ids: tensor [n, t], 0 for padding;
+    weights: tensor [d].  Returns a tensor [d].
+    """
+    _, slope = advrec.value_and_grad(lambda x: loss_fn(x, weights), words)
+    move = eps * slope / torch.linalg.vector_norm(slope)
+    words = words + move
+    _, clean = advrec.value_and_grad(lambda w: loss_fn(words, w), weights)
+    _, attacked = advrec.value_and_grad(lambda w: loss_fn(words + move, w), weights)
+    return clean + attacked
+
+
+robust_gradient = exercise("15.2").check(robust_gradient)
+
+
+# %% tags=["pytorch", "solution"]
+def robust_gradient(loss_fn, words, ids, weights, *, eps):
+    """The gradient of loss(words) + loss(words + move) for the weights; the move is held fixed."""
+    _, slope = advrec.value_and_grad(lambda x: loss_fn(x, weights), words)
+    move = text_moves(slope, ids, eps=eps)
+    _, clean = advrec.value_and_grad(lambda w: loss_fn(words, w), weights)
+    _, attacked = advrec.value_and_grad(lambda w: loss_fn(words + move, w), weights)
+    return clean + attacked
+
+
+robust_gradient = exercise("15.2").check(robust_gradient)
+
+
+# %% tags=["tensorflow", "exercise"]
+def robust_gradient(loss_fn, words, ids, weights, *, eps):
+    """The gradient of loss(words) + loss(words + move) for the weights; the move is held fixed.
+
+    loss_fn(words, weights): one number;  words: tensor [n, t, d];  ids: tensor [n, t], 0 for padding;
+    weights: tensor [d].  Returns a tensor [d].
+    """
+    _, slope = advrec.value_and_grad(lambda x: loss_fn(x, weights), words)
+    move = eps * slope / tf.norm(slope)
+    words = words + move
+    _, clean = advrec.value_and_grad(lambda w: loss_fn(words, w), weights)
+    _, attacked = advrec.value_and_grad(lambda w: loss_fn(words + move, w), weights)
+    return clean + attacked
+
+
+robust_gradient = exercise("15.2").check(robust_gradient)
+
+
+# %% tags=["tensorflow", "solution"]
+def robust_gradient(loss_fn, words, ids, weights, *, eps):
+    """The gradient of loss(words) + loss(words + move) for the weights; the move is held fixed."""
+    _, slope = advrec.value_and_grad(lambda x: loss_fn(x, weights), words)
+    move = text_moves(slope, ids, eps=eps)
+    _, clean = advrec.value_and_grad(lambda w: loss_fn(words, w), weights)
+    _, attacked = advrec.value_and_grad(lambda w: loss_fn(words + move, w), weights)
+    return clean + attacked
+
+
+robust_gradient = exercise("15.2").check(robust_gradient)
+
+# %% [markdown]
+# How much does the shared norm matter on real texts? In one batch, compare the lengths that the texts get.
+
+# %%
+whole = advrec.numpy(slope)
+shared = EPS * np.sqrt((whole**2).sum((1, 2))) / np.sqrt((whole**2).sum())
+own = np.sqrt((advrec.numpy(text_moves(slope, ids, eps=EPS)) ** 2).sum((1, 2)))
+fig, axis = plots.figure("One norm for the batch: most texts hardly move", size=(7, 3.4))
+axis.bar(np.arange(len(shared)), np.sort(shared / EPS)[::-1], color=plots.FAKE, label="one norm for the batch")
+axis.plot([-0.5, len(shared) - 0.5], [1, 1], color=plots.ATTACKED, label="one norm for each text")
+axis.set_ylim(0, 1.35)
+axis.legend(loc="upper right", ncols=2)
+plots.label(axis, x="text of the batch, longest move first", y="length of the move / EPS")
+
+# %%
+claim("with its own norm every text moves by EPS", bool(np.allclose(own, EPS, rtol=1e-3)))
+claim("with one norm for 64 texts, half of them move by less than a tenth of EPS", bool(np.median(shared) < 0.1 * EPS))
+
+# %% [markdown]
+# *Takeaway:* the copied norm gives nearly all of $\varepsilon$ to the few texts that the model gets wrong already. The
+# training loss looks the same; what you trained against is something else.
+#
+# ## Four ways to train, and what they cost
+#
+# All of them go on from `start`. A *pass* is one forward and one backward pass through the network.
+#
+# | name | what is minimised | passes a step |
+# |---|---|---|
+# | `plain` | $L(x)$ | 1 |
+# | `random` | $L(x) + L(x + \text{noise})$, the control | 2 |
+# | `fgm` | $L(x) + L(x + \delta_{FGM})$ | 2: the gradient of the words comes with the first backward pass |
+# | `pgd` | $L(x) + L(x + \delta_{PGD})$, three steps inside | 4, two of them for the words only |
+# | `freelb` | mean of $L(x + \delta_1), L(x + \delta_2), L(x + \delta_3)$ on the way up | 3 |
+# | `smooth` | $L(x) + D(\pi(x) \,||\, \pi(x + \delta))$, no label in $\delta$ | 3, one for the words only |
+#
+# The **smooth** loss is that of lesson 11: beliefs $\pi$ that a move should not change, with the divergence $D$ of
+# Kullback and Leibler; so trained VAT (Miyato et al., 2019) and SMART (Jiang et al., 2020). **FreeLB** (Zhu et al.,
+# 2020) asks why PGD throws away the weights' gradients at its first steps: each backward pass computes them next to the
+# words' for little more. It averages them, and starts at a random place in the ball.
+#
+# ### Exercise 15.3 · nothing thrown away · 15 min · ***
+#
+# Write FreeLB's gradient of the weights: at each of `steps` places take the gradients of the weights *and* of the
+# words; the weights' are averaged; the words' make the next place: a step of length `step` for each text, then back
+# into the ball of length `eps` (`advrec.project(move, eps=eps, norm="l2")`). The first place is `words + start`.
+
+
+# %% tags=["pytorch", "exercise"]
+def freelb_gradient(loss_fn, words, ids, weights, start, *, eps, step, steps):
+    """The mean over the places of the gradient of loss_fn(place, weights) for the weights.
+
+    loss_fn(words, weights): one number;  words, start: tensors [n, t, d];  ids: tensor [n, t], 0 for padding;
+    weights: tensor [d].  Returns a tensor [d].
+    """
+    # BEGIN SOLUTION
+    move, total = start, 0 * weights
+    for _ in range(steps):
+        _, (slope, gradient) = advrec.value_and_grad(lambda pair: loss_fn(*pair), (words + move, weights))
+        total = total + gradient / steps
+        move = advrec.project(move + text_moves(slope, ids, eps=step), eps=eps, norm="l2")
+    return total
+    # END SOLUTION
+
+
+freelb_gradient = exercise("15.3").check(freelb_gradient)
+
+
+# %% tags=["tensorflow", "exercise"]
+def freelb_gradient(loss_fn, words, ids, weights, start, *, eps, step, steps):
+    """The mean over the places of the gradient of loss_fn(place, weights) for the weights.
+
+    loss_fn(words, weights): one number;  words, start: tensors [n, t, d];  ids: tensor [n, t], 0 for padding;
+    weights: tensor [d].  Returns a tensor [d].
+    """
+    # BEGIN SOLUTION
+    move, total = start, 0 * weights
+    for _ in range(steps):
+        _, (slope, gradient) = advrec.value_and_grad(lambda pair: loss_fn(*pair), (words + move, weights))
+        total = total + gradient / steps
+        move = advrec.project(move + text_moves(slope, ids, eps=step), eps=eps, norm="l2")
+    return total
+    # END SOLUTION
+
+
+freelb_gradient = exercise("15.3").check(freelb_gradient)
+
+# %% [markdown]
+# `advrec.fit_robust_text` trains with any of them; the moves inside are twice as long as EPS, since the weights change
+# while they learn and a margin helps. **plain** gets two steps where the others get one: as many passes, and about as
+# many seconds, as FGM. All see balanced class weights.
+#
+# ### Exercise 15.4 · predict: noise of the same size · 5 min · *
+#
+# `random` trains with noise exactly as long as FGM's moves. Against `plain`, its AUC under FGM will be
+#
+# - **a**: much higher: the network learns that small changes of the words do not matter;
+# - **b**: about the same: in so many dimensions noise hardly has a part along the gradient;
+# - **c**: much lower: noise blurs the words.
+#
+# Write down your letter *before* you run on.
+
+# %% tags=["exercise"]
+# Your letter, in quotes: "a", "b" or "c".
+# BEGIN SOLUTION
+prediction = "b"
+# END SOLUTION
+prediction = exercise("15.4").check(prediction)
+
+
+# %%
+def judge(model):
+    """Clean macro-F1 and AUC on the test sample; AUC on the attacked sample after each kind of move."""
+    logits = advrec.text_logits(model, test)
+    row = {"F1": f1_score(test.labels, logits.argmax(1), average="macro"), "AUC": auc(logits, test.labels)}
+    row["no move"] = auc(advrec.text_logits(model, target), target.labels)
+    for method in ("random", "fgm", "pgd"):
+        row[method] = auc(advrec.attack_texts(model, target, method=method, eps=EPS, steps=3), target.labels)
+    return row | {"logits": logits}
+
+
+runs, kept, work = {}, {}, start.copy()
+
+
+def run(name, fit, *, steps=SIZES["steps"], keep=False, **settings):
+    """Train from `start`, judge, and keep the row (and, where asked, a copy of the model) under its name."""
+    work.assign(start)
+    records = fit(work, train, steps=steps, evaluate_every=1, **SETTINGS, **settings, seed=SEED + 1)
+    seconds = np.median([record["seconds"] for record in records[1:]])
+    runs[name] = judge(work) | {"seconds a step": seconds}
+    if keep:
+        kept[name] = work.copy()
+
+
+# %% tags=["nbval-ignore-output"]
+run("plain", advrec.fit_text_classifier, steps=2 * SIZES["steps"], keep=True)
+for name in ("random", "fgm", "pgd", "freelb", "smooth"):
+    run(name, advrec.fit_robust_text, defence=name, eps=2 * EPS, keep=name == "fgm")
+shown = ("F1", "AUC", "no move", "random", "fgm", "pgd")
+plots.table([{"trained": name} | {key: row[key] for key in shown} for name, row in runs.items()])
+
+# %% [markdown]
+# The columns F1 and AUC are of the whole test sample. *no move* to *pgd* are AUC on the attacked sample.
+
+# %%
+plain, noisy = runs["plain"], runs["random"]
+ROBUST = ("fgm", "pgd", "freelb", "smooth")
+claim("AUC of plain, no move", plain["no move"])
+claim("AUC of plain under FGM", plain["fgm"])
+claim("AUC of FGM training under FGM", runs["fgm"]["fgm"])
+claim("training with noise changes the AUC under FGM by less than 0.06", abs(noisy["fgm"] - plain["fgm"]) < 0.06)
+for name in ROBUST:
+    claim(f"{name} keeps more AUC than plain and noise, under FGM and under PGD", bool(
+        min(runs[name][m] - max(plain[m], noisy[m]) for m in ("fgm", "pgd")) > 0))
+
+# %%
+fig, axis = plots.figure("All four keep more under attack; training with noise does not", size=(8.5, 3.8))
+groups = {"no move": plots.CLEAN, "random": plots.RANDOM, "fgm": plots.FAKE, "pgd": plots.ATTACKED}
+for shift, (key, colour) in enumerate(groups.items()):
+    heights = [row[key] for row in runs.values()]
+    axis.bar(np.arange(len(runs)) + 0.2 * (shift - 1.5), heights, 0.2, color=colour, label=key)
+axis.axhline(0.5, color="black", linewidth=0.8, linestyle=":")
+axis.set_xticks(range(len(runs)), runs)
+axis.set_ylim(0, 1.2)
+axis.legend(title="move of length EPS", ncols=4, loc="upper center")
+plots.label(axis, x="trained with", y="AUC on the attacked sample")
+
+# %% [markdown]
+# *Takeaway:* fine-tuning against moved words is a defence against moved words, in a few dozen steps, whichever of the
+# four names it has. Noise of the same length, and plain training for as long, is not. How far the four stand apart here
+# says little: one setting each, one short training.
+#
+# ## Does clean quality rise?
+#
+# **Question.** Papers report that such training also makes BERT *better* on texts that nobody attacked (FreeLB does, on
+# GLUE). Compare the columns F1 and AUC of the table with the row `plain`. Is what you see a difference, or the luck of
+# which reviews are in the test sample?
+#
+# Draw the test sample again and again from itself, with repetition, and look at the *difference* of two models on the
+# same draw (a paired bootstrap). Where nine draws of ten agree on the sign, this sample at least can tell.
+
+
+# %%
+def f1_draws(logits, draws):
+    """Macro-F1 on each draw; `draws` [n_draws, n] counts how often a text was drawn."""
+    says, label = logits.argmax(1) == 1, test.labels == 1
+    scores = []
+    for guess, truth in ((says, label), (~says, ~label)):
+        hits, wrong = draws @ (guess & truth), draws @ (guess ^ truth)
+        scores.append(2 * hits / (2 * hits + wrong))
+    return np.mean(scores, axis=0)
+
+
+rng = np.random.default_rng(SEED)
+draws = rng.multinomial(len(test), np.full(len(test), 1 / len(test)), size=1000).astype(float)
+against = {}
+for name in ("random", *ROBUST):
+    gain = f1_draws(runs[name]["logits"], draws) - f1_draws(plain["logits"], draws)
+    against[name] = np.quantile(gain, (0.05, 0.5, 0.95))
+shares = {name: (row["logits"].argmax(1) == 1).mean() for name, row in runs.items()}
+
+# %%
+fig, axis = plots.figure("On texts that nobody attacked, none of them gains over plain training", size=(7.5, 3.2))
+for place, (name, (low, middle, high)) in enumerate(against.items()):
+    colour = plots.RANDOM if name == "random" else plots.DEFENDED
+    axis.plot([low, high], [place, place], color=colour, linewidth=3)
+    axis.plot(middle, place, "o", color=colour)
+axis.axvline(0, color="black", linewidth=0.8)
+axis.set_yticks(range(len(against)), against)
+plots.label(axis, x="macro-F1 less that of plain training, test sample drawn 1,000 times (middle, 5 to 95 %)", y="")
+
+# %%
+claim("clean F1 of plain", plain["F1"])
+claim("no defence has a clean F1 that is clearly above plain", all(against[name][0] < 0.005 for name in ROBUST))
+claim("no defence has a clean AUC that is more than 0.01 above plain", all(runs[n]["AUC"] < plain["AUC"] + 0.01 for n in ROBUST))
+claim("each defence keeps the clean AUC within 0.04 of plain", all(runs[n]["AUC"] > plain["AUC"] - 0.04 for n in ROBUST))
+
+# %% [markdown]
+# *Takeaway:* nothing was gained on clean texts here, and something may be lost: a part of the loss is that `plain` got
+# twice as many steps, another that the classifiers draw the line between the classes elsewhere (AUC, which knows no
+# line, moves less than F1). An interval that reaches zero is no proof of "no loss" either: it says that these test texts
+# cannot tell.
+#
+# ## What does a step cost?
+
+# %% tags=["nbval-ignore-output"]
+per_step = {name: row["seconds a step"] for name, row in runs.items()}
+plots.table(
+    [{"trained": n, "seconds a step": s, "against plain": s / per_step["plain"]} for n, s in per_step.items()]
+)
+
+# %% [markdown]
+# *Takeaway:* the bill is the count of passes, a little less where a pass is for the words only. The column is one
+# measurement of your machine, so no claim is made of it.
+#
+# ## How far does it reach?
+#
+# **Question.** Training met moves of length 2 EPS. What happens below, and beyond?
+
+# %%
+half = target.take(np.arange(0, len(target), 2))
+FACTORS = (1 / 3, 1, 2)
+curves = {}
+for name, model in kept.items():
+    none = auc(advrec.text_logits(model, half), half.labels)
+    for method in ("random", "fgm", "pgd"):
+        found = [advrec.attack_texts(model, half, method=method, eps=k * EPS, steps=3) for k in FACTORS]
+        curves[name, method] = [none, *(auc(logits, half.labels) for logits in found)]
+
+# %%
+fig, axes = plots.figure("Adversarial training bends the curve; it does not make it flat", columns=2, sharey=True)
+at = np.array((0, *FACTORS)) * EPS / MEDIAN
+for axis, method in zip(axes, ("fgm", "pgd")):
+    plots.line(axis, at, curves["plain", "random"], "random", "plain, noise")
+    plots.line(axis, at, curves["plain", method], "attacked", "plain")
+    plots.line(axis, at, curves["fgm", method], "defended", "trained with FGM")
+    plots.label(axis, x="length of a text's move / median length of a word", y="", title=method.upper())
+    axis.set_ylim(0, 1)
+axes[0].set_ylabel("AUC")
+legend = axes[0].legend(loc="lower left")
+
+# %%
+claim("FGM training is above plain at every length, under FGM and PGD", bool(all(
+    np.all(np.array(curves["fgm", m][1:]) > curves["plain", m][1:]) for m in ("fgm", "pgd"))))
+claim("at 2 EPS, under PGD, FGM training is below a coin as well", curves["fgm", "pgd"][-1] < 0.5)
+
+# %% [markdown]
+# *Takeaway:* the lead holds at every length, and ends nowhere near safety: a somewhat longer move beats the trained
+# model too. Always show the whole curve; a single $\varepsilon$ can be chosen to look good.
+#
+# ## The loss around a text
+#
+# The attack climbs a hill. Draw it: the mean loss of some texts when they move by $a$ along their own attack direction
+# and by $b$ along a random one. The same picture for both models, each with its own attack direction.
+
+# %%
+few = target.take(np.linspace(0, len(target) - 1, min(40, len(target))).astype(int))
+few_ids = advrec.tensor(few.ids, "int32")
+ticks = np.linspace(-2 * EPS, 2 * EPS, SIZES["grid"])
+
+
+def landscape(model):
+    """Mean loss on the plane of the attack direction (columns) and a random one (rows)."""
+    e = model.embed(few_ids)
+    at = lambda place: advrec.text_loss(model.logits(few_ids, embeddings=place), few.labels)
+    uphill = text_moves(advrec.value_and_grad(at, e)[1], few_ids, eps=1.0)
+    aside = advrec.tensor(np.random.default_rng(SEED).normal(size=tuple(e.shape)))
+    aside = text_moves(aside, few_ids, eps=1.0)
+    return np.array([[float(at(e + float(a) * uphill + float(b) * aside)) for a in ticks] for b in ticks])
+
+
+surfaces = {name: landscape(model) for name, model in kept.items()}
+
+# %%
+fig, axes = plots.figure("A ramp along the attack, flat across; training makes the ramp less steep", columns=2, sharey=True)
+levels = np.linspace(0, max(s.max() for s in surfaces.values()), 13)
+for axis, (name, values) in zip(axes, surfaces.items()):
+    drawn = axis.contourf(ticks / EPS, ticks / EPS, values, levels=levels, cmap="viridis")
+    plots.label(axis, x="along the attack / EPS", y="", title=f"trained: {name}")
+axes[0].set_ylabel("along noise / EPS")
+bar = fig.colorbar(drawn, ax=axes, label="mean loss")
+
+# %%
+ramp = {name: s[len(ticks) // 2, -1] - s[len(ticks) // 2].min() for name, s in surfaces.items()}
+claim("the ramp of FGM training is less than 0.8 times as high as that of plain", bool(ramp["fgm"] < 0.8 * ramp["plain"]))
+claim("across, along noise, the loss of plain changes by less than a tenth of its ramp", bool(
+    np.ptp(surfaces["plain"][:, len(ticks) // 2]) < ramp["plain"] / 10))
+
+# %% [markdown]
+# *Takeaway:* noise walks along the hill, the attack up. Training lowers the hill; it does not level it.
+#
+# ## Which layer?
+#
+# **Question.** Instead of the words, FGM in training can move the states after the first layer: half of the network,
+# and the words themselves, then never see a move. Whom does that protect?
+#
+# Lengths are not comparable between layers, so the move after layer 1 is in units of the states there.
+
+# %%
+inner = np.linalg.norm(advrec.numpy(advrec.TextClassifier(layers=1).states(batch.ids)), axis=2)
+EPS_1 = 0.15 * float(np.median(inner[batch.ids != texts.PADDING]))
+work.assign(start)
+settings = SETTINGS | {"steps": SIZES["steps"], "seed": SEED + 1}
+advrec.fit_robust_text(work, train, defence="fgm", eps=2 * EPS_1, layer=1, **settings)
+layers = {}
+for name, model in (kept | {"fgm, layer 1": work}).items():
+    found = {"words": (EPS, 0), "after layer 1": (EPS_1, 1)}
+    layers[name] = {
+        place: auc(advrec.attack_texts(model, target, eps=eps, layer=layer), target.labels)
+        for place, (eps, layer) in found.items()
+    }
+plots.table([{"trained": name} | row for name, row in layers.items()])
+
+# %%
+for place, name in (("words", "fgm"), ("after layer 1", "fgm, layer 1")):
+    claim(f"FGM training on {place} keeps more than plain there", bool(layers[name][place] > layers["plain"][place]))
+claim("AUC after FGM on the words: trained after layer 1", layers["fgm, layer 1"]["words"])
+
+# %% [markdown]
+# *Takeaway:* TODO
+#
+# ## What can go wrong
+#
+# - **Nobody can send you half a word.** A move of vectors is not a text. Whether such training helps against *written*
+#   attacks is another question, which lesson 16 asks.
+# - **Too long a move** in training ends at the majority class, or at a coin: the label can no longer be seen through
+#   it. Set $\varepsilon$ against the length of a word's vector, and look at the share of each class that is predicted.
+# - **One setting each.** We gave each method one strength, one number of inner steps and few steps. The order of the
+#   four says nothing about what they could do.
+# - **The attack is the one that was trained against.** A stronger one (more steps, other starts) finds more; what is
+#   left is an upper bound.
+#
+# **Ethics.** A robust classifier of reviews is used to decide which customers are heard. Robust to moved vectors does not
+# mean fair to those who write in another style: check the errors by group, too.
+#
+# ## What we learned
+#
+# - A text's move has one length over all its real words; a shared norm or a moved table is another attack.
+# - Adversarial fine-tuning keeps clearly more under attack; noise of the same length and plain training for as long do
+#   not.
+# - Clean quality did not rise here. Papers have seen it rise elsewhere; measure it, with an interval.
+# - The price is the count of passes.
+#
+# **Next:** lesson 16 attacks with words that somebody could write.
+#
+# ## Further reading
+#
+# - Takeru Miyato, Andrew M. Dai, Ian Goodfellow: *Adversarial Training Methods for Semi-Supervised Text
+#   Classification*. ICLR 2017. FGM.
+# - Aleksander Madry, Aleksandar Makelov, Ludwig Schmidt, Dimitris Tsipras, Adrian Vladu: *Towards Deep Learning Models
+#   Resistant to Adversarial Attacks*. ICLR 2018. PGD.
+# - Chen Zhu, Yu Cheng, Zhe Gan, Siqi Sun, Tom Goldstein, Jingjing Liu: *FreeLB: Enhanced Adversarial Training for
+#   Natural Language Understanding*. ICLR 2020.
+# - Haoming Jiang, Pengcheng He, Weizhu Chen, Xiaodong Liu, Jianfeng Gao, Tuo Zhao: *SMART: Robust and Efficient
+#   Fine-Tuning for Pre-trained Natural Language Models through Principled Regularized Optimization*. ACL 2020.
+# - Takeru Miyato, Shin-ichi Maeda, Masanori Koyama, Shin Ishii: *Virtual Adversarial Training: A Regularization Method
+#   for Supervised and Semi-Supervised Learning*. IEEE TPAMI 41(8), 2019.
