@@ -105,7 +105,7 @@ MEDIAN = float(np.median(np.linalg.norm(words[real], axis=1)))
 EPS = 0.15 * MEDIAN
 of_text = np.sqrt((words**2).sum((1, 2)))
 claim("median length of a word's vector", MEDIAN)
-claim("EPS is less than a twentieth of the median length of a whole text", bool(EPS < np.median(of_text) / 20))
+claim("EPS is less than a twentieth of the median length of a whole text", bool(np.median(of_text) > 20 * EPS))
 
 # %% [markdown]
 # *Takeaway:* from here on EPS is 0.15 of the median length of **one** word, spread over a whole text. That is small: no
@@ -176,9 +176,7 @@ x = model.embed(ids)
 noise = advrec.tensor(np.random.default_rng(SEED).normal(size=words[: len(batch)].shape))
 _, slope = advrec.value_and_grad(lambda e: advrec.text_loss(model.logits(ids, embeddings=e), batch.labels), x)
 moved = {"no move": x, "noise": x + text_moves(noise, ids, eps=EPS), "FGM": x + text_moves(slope, ids, eps=EPS)}
-aucs = {
-    name: auc(advrec.numpy(model.logits(ids, embeddings=place)), batch.labels) for name, place in moved.items()
-}
+aucs = {name: auc(advrec.numpy(model.logits(ids, embeddings=place)), batch.labels) for name, place in moved.items()}
 plots.table([{"move of length EPS": name, "AUC": value} for name, value in aucs.items()])
 
 # %%
@@ -210,8 +208,8 @@ claim(
 # the moved table, and nothing complains. With PGD inside, the gradients of the inner steps add up in the weights unless
 # somebody sets them to zero.
 #
-# None of this can happen when the move is a tensor of its own that is added for one pass: nothing is changed, so nothing
-# has to be restored.
+# None of this can happen when the move is a tensor of its own that is added for one pass: nothing is changed, so
+# nothing has to be restored.
 #
 # ### Exercise 15.2 · bug hunt: the copied step · 15 min · **
 #
@@ -404,10 +402,10 @@ def judge(model):
 runs, kept = {}, {}
 
 
-def run(name, fit, *, steps=SIZES["steps"], keep=False, **settings):
+def run(name, fit, *, steps=SIZES["steps"], keep=False, seed=SEED + 1, **settings):
     """Train from `start`, judge, and keep the row (and, where asked, a copy of the model) under its name."""
     model.assign(start)
-    records = fit(model, train, steps=steps, evaluate_every=1, **SETTINGS, **settings, seed=SEED + 1)
+    records = fit(model, train, steps=steps, evaluate_every=1, **SETTINGS, **settings, seed=seed)
     seconds = np.median([record["seconds"] for record in records[1:]])
     runs[name] = judge(model) | {"seconds a step": seconds}
     if keep:
@@ -430,7 +428,8 @@ ROBUST = ("fgm", "pgd", "freelb", "smooth")
 claim("AUC of plain, no move", plain["no move"])
 claim("AUC of plain under FGM", plain["fgm"])
 claim("AUC of FGM training under FGM", runs["fgm"]["fgm"])
-claim("training with noise changes the AUC under FGM by less than 0.06", abs(noisy["fgm"] - plain["fgm"]) < 0.06)
+gained = {name: row["fgm"] - plain["fgm"] for name, row in runs.items()}
+claim("under FGM, training with noise gains less than a third of FGM training", gained["random"] < gained["fgm"] / 3)
 for name in ROBUST:
     lead = min(runs[name][m] - max(plain[m], noisy[m]) for m in ("fgm", "pgd"))
     claim(f"{name} keeps more AUC than plain and noise, under FGM and under PGD", bool(lead > 0))
@@ -455,11 +454,12 @@ plots.label(axis, x="trained with", y="AUC on the attacked sample")
 # ## Does clean quality rise?
 #
 # **Question.** Papers report that such training also makes BERT *better* on texts that nobody attacked (FreeLB does, on
-# GLUE). Compare the columns F1 and AUC of the table with the row `plain`. Is what you see a difference, or the luck of
-# which reviews are in the test sample?
+# GLUE). Compare the columns F1 and AUC of the table with the row `plain`. Is what you see a difference, or luck?
 #
-# Draw the test sample again and again from itself, with repetition, and look at the *difference* of two models on the
-# same draw (a paired bootstrap). Where nine draws of ten agree on the sign, this sample at least can tell.
+# There are two kinds of luck. Which reviews are in the test sample: draw it again and again from itself, with
+# repetition, and look at the *difference* of two models on the same draw (a paired bootstrap). And the order in which
+# training saw the texts: train `plain` once more in another order, and nothing else. What that changes is no method's
+# merit.
 
 
 # %%
@@ -473,44 +473,45 @@ def f1_draws(logits, draws):
     return np.mean(scores, axis=0)
 
 
-rng = np.random.default_rng(SEED)
-draws = rng.multinomial(len(test), np.full(len(test), 1 / len(test)), size=1000).astype(float)
-against = {}
-for name in ("random", *ROBUST):
-    gain = f1_draws(runs[name]["logits"], draws) - f1_draws(plain["logits"], draws)
-    against[name] = np.quantile(gain, (0.05, 0.5, 0.95))
-shares = {name: (row["logits"].argmax(1) == 1).mean() for name, row in runs.items()}
+model.assign(start)
+again = SETTINGS | {"steps": 2 * SIZES["steps"], "seed": SEED + 2}
+advrec.fit_text_classifier(model, train, **again)
+clean = {"plain, other order": advrec.text_logits(model, test)}
+clean |= {name: runs[name]["logits"] for name in ("random", *ROBUST)}
+draws = np.random.default_rng(SEED).multinomial(len(test), np.full(len(test), 1 / len(test)), size=1000)
+base = f1_draws(plain["logits"], draws)
+gains = {name: np.quantile(f1_draws(logits, draws) - base, (0.05, 0.5, 0.95)) for name, logits in clean.items()}
 
 # %%
-fig, axis = plots.figure("On texts that nobody attacked, none of them gains over plain training", size=(7.5, 3.2))
-for place, (name, (low, middle, high)) in enumerate(against.items()):
-    colour = plots.RANDOM if name == "random" else plots.DEFENDED
+fig, axis = plots.figure("Without an attack the differences are small, and luck is not smaller", size=(7.5, 3.4))
+for place, (name, (low, middle, high)) in enumerate(gains.items()):
+    colour = plots.DEFENDED if name in ROBUST else plots.RANDOM
     axis.plot([low, high], [place, place], color=colour, linewidth=3)
     axis.plot(middle, place, "o", color=colour)
 axis.axvline(0, color="black", linewidth=0.8)
-axis.set_yticks(range(len(against)), against)
-plots.label(axis, x="macro-F1 less that of plain training, test sample drawn 1,000 times (middle, 5 to 95 %)", y="")
+axis.set_yticks(range(len(gains)), gains)
+plots.label(axis, x="macro-F1 less that of plain: median and 5 to 95 % of 1,000 draws", y="")
 
 # %%
+widths = [high - low for low, _, high in gains.values()]
+aucs = {name: auc(logits, test.labels) - plain["AUC"] for name, logits in clean.items()}
 claim("clean F1 of plain", plain["F1"])
-claim("no defence has a clean F1 that is clearly above plain", all(against[name][0] < 0.005 for name in ROBUST))
-gains = [runs[name]["AUC"] - plain["AUC"] for name in ROBUST]
-claim("no defence has a clean AUC that is more than 0.01 above plain", bool(max(gains) < 0.01))
-claim("each defence keeps the clean AUC within 0.05 of plain", bool(min(gains) > -0.05))
+claim("clean AUC of plain", plain["AUC"])
+claim("no defence has a clean AUC that is more than 0.01 above plain", bool(max(aucs[n] for n in ROBUST) < 0.01))
+claim("each defence keeps the clean AUC within 0.05 of plain", bool(min(aucs[n] for n in ROBUST) > -0.05))
+claim("F1 is so uncertain that no interval is narrower than 0.02", bool(min(widths) > 0.02))
 
 # %% [markdown]
-# *Takeaway:* nothing was gained on clean texts here, and something may be lost: a part of the loss is that `plain` got
-# twice as many steps, another that the classifiers draw the line between the classes elsewhere (AUC, which knows no
-# line, moves less than F1). An interval that reaches zero is no proof of "no loss" either: it says that these test texts
-# cannot tell.
+# *Takeaway:* no gain on clean texts can be shown here. AUC, which needs no line between the classes, did not rise in
+# any of them. F1 depends on where a model draws that line, and moves both ways: an interval that leaves zero out is no
+# proof either, since it knows the luck of the test sample only, not that of training (run the notebook with another
+# `SEED`). If a paper reports a gain of half a point, ask for its seeds.
 #
 # ## What does a step cost?
 
 # %% tags=["nbval-ignore-output"]
 per_step = {name: row["seconds a step"] for name, row in runs.items()}
-plots.table(
-    [{"trained": n, "seconds a step": s, "against plain": s / per_step["plain"]} for n, s in per_step.items()]
-)
+plots.table([{"trained": n, "seconds a step": s, "against plain": s / per_step["plain"]} for n, s in per_step.items()])
 
 # %% [markdown]
 # *Takeaway:* the bill is the count of passes, a little less where a pass is for the words only. The column is one
@@ -532,7 +533,7 @@ for name, trained in kept.items():
         curves[name, method] = [none, *(auc(logits, half.labels) for logits in found)]
 
 # %%
-fig, axes = plots.figure("Adversarial training bends the curve; it does not make it flat", columns=2, sharey=True)
+fig, axes = plots.figure("Adversarial training makes the fall less steep, not flat", columns=2, sharey=True)
 at = np.array((0, *FACTORS)) * EPS / MEDIAN
 for axis, method in zip(axes, ("fgm", "pgd")):
     plots.line(axis, at, curves["plain", "random"], "random", "plain, noise")
@@ -549,8 +550,8 @@ claim("from EPS on, FGM training is above plain under FGM and under PGD", bool(m
 claim("at 2 EPS, under PGD, FGM training is below a coin as well", bool(curves["fgm", "pgd"][-1] < 0.5))
 
 # %% [markdown]
-# *Takeaway:* the lead holds at every length, and ends nowhere near safety: a somewhat longer move beats the trained
-# model too. Always show the whole curve; a single $\varepsilon$ can be chosen to look good.
+# *Takeaway:* the lead grows with the length; without a move there is none. And it ends nowhere near safety: a longer
+# move beats the trained model too. Always show the whole curve; a single $\varepsilon$ can be chosen to look good.
 #
 # ## The loss around a text
 #
@@ -558,7 +559,7 @@ claim("at 2 EPS, under PGD, FGM training is below a coin as well", bool(curves["
 # and by $b$ along a random one. The same picture for both models, each with its own attack direction.
 
 # %%
-few = target.take(np.linspace(0, len(target) - 1, 24).astype(int))
+few = target.take(np.linspace(0, len(target) - 1, 16).astype(int))
 few_ids, ticks = advrec.tensor(few.ids, "int32"), np.linspace(-2, 2, 7)
 aside = np.random.default_rng(SEED).normal(size=(*few.ids.shape, words.shape[2]))
 aside = advrec.numpy(text_moves(advrec.tensor(aside), few_ids, eps=EPS))
@@ -583,7 +584,9 @@ def landscape(trained):
 surfaces = {name: landscape(trained) for name, trained in kept.items()}
 
 # %%
-fig, axes = plots.figure("A ramp along the attack, flat across; training makes the ramp less steep", columns=2, sharey=True)
+fig, axes = plots.figure(
+    "A ramp along the attack, flat across; training makes the ramp less steep", columns=2, sharey=True
+)
 levels = np.linspace(0, max(s.max() for s in surfaces.values()), 13)
 for axis, (name, values) in zip(axes, surfaces.items()):
     drawn = axis.contourf(ticks, ticks, values, levels=levels, cmap="viridis")
@@ -598,7 +601,8 @@ claim("the ramp of FGM training is less than 0.8 times as high as plain's", bool
 claim("along noise the loss of plain changes by less than a tenth of its ramp", bool(across < ramp["plain"] / 10))
 
 # %% [markdown]
-# *Takeaway:* noise walks along the hill, the attack up. Training lowers the hill; it does not level it.
+# *Takeaway:* noise walks along the hill, the attack up. Training makes the hill less steep; it does not level it. And
+# look at the middle of both pictures: the trained model pays with a higher loss where nothing moves.
 #
 # ## Which layer?
 #
@@ -613,15 +617,14 @@ EPS_1 = 0.15 * float(np.median(inner[batch.ids != texts.PADDING]))
 model.assign(start)
 settings = SETTINGS | {"steps": SIZES["steps"], "seed": SEED + 1}
 advrec.fit_robust_text(model, train, defence="fgm", eps=2 * EPS_1, layer=1, **settings)
-kept["fgm, layer 1"] = model.copy()
+kept["fgm, layer 1"], y = model.copy(), target.labels
 layers = {}
 for name, trained in kept.items():
     model.assign(trained)
-    row = {}
-    for place, eps, layer in (("words", EPS, 0), ("after layer 1", EPS_1, 1)):
-        for method in ("random", "fgm"):
-            found = advrec.attack_texts(model, target, method=method, eps=eps, layer=layer)
-            row[f"{method}, {place}"] = auc(found, target.labels)
+    row = {"fgm, words": runs[name]["fgm"] if name in runs else auc(advrec.attack_texts(model, target, eps=EPS), y)}
+    for method in ("random", "fgm"):
+        found = advrec.attack_texts(model, target, method=method, eps=EPS_1, layer=1)
+        row[f"{method}, after layer 1"] = auc(found, y)
     layers[name] = row
 plots.table([{"trained": name} | row for name, row in layers.items()])
 
@@ -655,15 +658,16 @@ claim("AUC after FGM on the states: trained on the words", words_row[on_states])
 # - **The attack is the one that was trained against.** A stronger one (more steps, other starts) finds more; what is
 #   left is an upper bound.
 #
-# **Ethics.** A robust classifier of reviews is used to decide which customers are heard. Robust to moved vectors does not
-# mean fair to those who write in another style: check the errors by group, too.
+# **Ethics.** A robust classifier of reviews is used to decide which customers are heard. Robust to moved vectors does
+# not mean fair to those who write in another style: check the errors by group, too.
 #
 # ## What we learned
 #
 # - A text's move has one length over all its real words; a shared norm or a moved table is another attack.
 # - Adversarial fine-tuning keeps clearly more under attack; noise of the same length and plain training for as long do
 #   not.
-# - Clean quality did not rise here. Papers have seen it rise elsewhere; measure it, with an interval.
+# - Clean AUC did not rise here. Papers have seen clean quality rise elsewhere: measure it, with both kinds of luck.
+# - Training protects the place that it attacks, the words or the states, and not the other one.
 # - The price is the count of passes.
 #
 # **Next:** lesson 16 attacks with words that somebody could write.

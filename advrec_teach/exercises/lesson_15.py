@@ -31,7 +31,7 @@ def _moves(
     unit: Callable[[np.ndarray], np.ndarray] | None = None,
     sign: float = 1.0,
 ) -> Callable[..., np.ndarray]:
-    """Return the move with some of its parts done wrong; ``mask`` tells when padding is set to 0: first, last, never."""
+    """Return the move with parts done wrong; ``mask`` tells when padding is set to 0: first, last, never."""
 
     def answer(way: np.ndarray, ids: np.ndarray, eps: float) -> np.ndarray:
         real = (np.asarray(ids) != 0)[..., None]
@@ -46,14 +46,12 @@ def _moves(
     return answer
 
 
-def _unmasked_nan(way: np.ndarray, ids: np.ndarray, eps: float) -> np.ndarray:
-    way = way * (ids != 0)[..., None]
-    return eps * way / np.sqrt((way**2).sum((1, 2), keepdims=True))
+RIGHT = _moves()
 
 
 def _move_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
     """Texts of different lengths with a slope at the padding too; one text has no slope at all."""
-    cases = []
+    cases: list[dict[str, Any]] = []
     for lengths, d, eps in (((5, 2, 4), 3, 0.7), ((3, 6, 1, 4), 2, 1.6)):
         ids = _ids(lengths, rng)
         way = rng.normal(size=(*ids.shape, d)) * rng.uniform(0.3, 4.0, size=(len(ids), 1, 1))
@@ -110,8 +108,8 @@ MOVES = (
     ),
     Misconception(
         "padding moves",
-        "each text has its own length, but padding moves with it. Where ids is 0 there is no word: set the direction to "
-        "0 there before you take the length.",
+        "each text has its own length, but padding moves with it. Where ids is 0 there is no word: set the direction "
+        "to 0 there before you take the length.",
         _moves(mask="never"),
     ),
     Misconception(
@@ -187,15 +185,13 @@ def _step_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
     for lengths, d, eps in (((4, 2, 3), 3, 0.8), ((2, 5, 3, 1), 4, 1.5)):
         ids = _ids(lengths, rng)
         words, weights = rng.normal(size=(*ids.shape, d)), rng.normal(size=d)
-        cases.append(
-            {"loss_fn": _loss(words.shape, rng), "words": words, "ids": ids, "weights": weights, "eps": eps}
-        )
+        cases.append({"loss_fn": _loss(words.shape, rng), "words": words, "ids": ids, "weights": weights, "eps": eps})
     return cases
 
 
 def _step(
     *,
-    move: Way = _moves(),
+    move: Way = RIGHT,
     stay: bool = False,
     clean: float = 1.0,
     attacked: float = 1.0,
@@ -312,7 +308,7 @@ STEP = (
 
 
 def _path_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Steps that leave the ball, and steps that stay inside."""
+    """Return steps that leave the ball, and steps that stay inside."""
     cases = []
     for lengths, d, eps, step, steps in (((4, 2, 3), 3, 0.8, 0.6, 3), ((2, 5, 3, 1), 4, 2.0, 0.4, 4)):
         ids = _ids(lengths, rng)
@@ -336,7 +332,7 @@ def _path(
     from_zero: bool = False,
     move_first: bool = False,
     clean: float = 0.0,
-    move: Way = _moves(),
+    move: Way = RIGHT,
     long: bool = False,
     at_words: bool = False,
     drift: bool = False,
@@ -487,8 +483,8 @@ EXERCISES = [
         "one length for each text, over its real words; padding stays",
         hints=(
             "Two things happen to `way`: padding is set to 0, and each text is scaled. Does the order matter?",
-            "(ids != 0) with one axis more is 1 for a word and 0 for padding. A text's length is the root of the sum of "
-            "squares over axes 1 and 2 together, kept as axes so that it divides.",
+            "(ids != 0) with one axis more is 1 for a word and 0 for padding. A text's length is the root of the sum "
+            "of squares over axes 1 and 2 together, kept as axes so that it divides.",
             "way = way * mask; length = sqrt(sum of way**2 over (1, 2), axes kept); return eps * way / length, with 1 "
             "in place of a length of 0.",
         ),
@@ -542,10 +538,10 @@ EXERCISES = [
         explanation="in thousands of dimensions a random direction is nearly at right angles to the gradient: the loss "
         "hardly changes, so there is hardly anything to learn from it.",
         wrong={
-            "a": "that would be so if the attack were noise. Look at what noise of this length did to the start model's "
-            "AUC: there is next to nothing that training could learn to withstand.",
-            "c": "noise of this length did not blur the words: it changed the start model's AUC by next to nothing. Why "
-            "should training with it do more?",
+            "a": "that would be so if the attack were noise. Look at what noise of this length did to the start "
+            "model's AUC: there is next to nothing that training could learn to withstand.",
+            "c": "noise of this length did not blur the words: it changed the start model's AUC by next to nothing. "
+            "Why should training with it do more?",
         },
     ),
 ]
