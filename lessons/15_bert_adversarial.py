@@ -4,7 +4,7 @@
 #     title: What does adversarial fine-tuning change?
 #     minutes: 100
 #     data: [reviews, minilm]
-#     prerequisites: ["00", "08", "10", "14"]
+#     prerequisites: ["00", "08", "10", "11"]
 # ---
 
 # %% [markdown]
@@ -218,7 +218,7 @@ claim(
 # what is wrong and mend it. `text_moves` from above is at hand.
 
 
-# %% tags=["pytorch", "exercise"]
+# %% tags=["exercise"]
 def robust_gradient(loss_fn, words, ids, weights, *, eps):
     """The gradient of loss(words) + loss(words + move) for the weights; the move is held fixed.
 
@@ -226,17 +226,14 @@ def robust_gradient(loss_fn, words, ids, weights, *, eps):
     weights: tensor [d].  Returns a tensor [d].
     """
     _, slope = advrec.value_and_grad(lambda x: loss_fn(x, weights), words)
-    move = eps * slope / torch.linalg.vector_norm(slope)
+    move = eps * slope / np.linalg.norm(advrec.numpy(slope))
     words = words + move
     _, clean = advrec.value_and_grad(lambda w: loss_fn(words, w), weights)
     _, attacked = advrec.value_and_grad(lambda w: loss_fn(words + move, w), weights)
     return clean + attacked
 
 
-robust_gradient = exercise("15.2").check(robust_gradient)
-
-
-# %% tags=["pytorch", "solution"]
+# %% tags=["solution"]
 def robust_gradient(loss_fn, words, ids, weights, *, eps):
     """The gradient of loss(words) + loss(words + move) for the weights; the move is held fixed."""
     _, slope = advrec.value_and_grad(lambda x: loss_fn(x, weights), words)
@@ -246,37 +243,7 @@ def robust_gradient(loss_fn, words, ids, weights, *, eps):
     return clean + attacked
 
 
-robust_gradient = exercise("15.2").check(robust_gradient)
-
-
-# %% tags=["tensorflow", "exercise"]
-def robust_gradient(loss_fn, words, ids, weights, *, eps):
-    """The gradient of loss(words) + loss(words + move) for the weights; the move is held fixed.
-
-    loss_fn(words, weights): one number;  words: tensor [n, t, d];  ids: tensor [n, t], 0 for padding;
-    weights: tensor [d].  Returns a tensor [d].
-    """
-    _, slope = advrec.value_and_grad(lambda x: loss_fn(x, weights), words)
-    move = eps * slope / tf.norm(slope)
-    words = words + move
-    _, clean = advrec.value_and_grad(lambda w: loss_fn(words, w), weights)
-    _, attacked = advrec.value_and_grad(lambda w: loss_fn(words + move, w), weights)
-    return clean + attacked
-
-
-robust_gradient = exercise("15.2").check(robust_gradient)
-
-
-# %% tags=["tensorflow", "solution"]
-def robust_gradient(loss_fn, words, ids, weights, *, eps):
-    """The gradient of loss(words) + loss(words + move) for the weights; the move is held fixed."""
-    _, slope = advrec.value_and_grad(lambda x: loss_fn(x, weights), words)
-    move = text_moves(slope, ids, eps=eps)
-    _, clean = advrec.value_and_grad(lambda w: loss_fn(words, w), weights)
-    _, attacked = advrec.value_and_grad(lambda w: loss_fn(words + move, w), weights)
-    return clean + attacked
-
-
+# %%
 robust_gradient = exercise("15.2").check(robust_gradient)
 
 # %% [markdown]

@@ -1,6 +1,7 @@
 """Adversarial training of text classifiers, and attacks on them: each text's words move by a length of their own."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,12 @@ class RobustTextTrainer(TextTrainer):
         self.rng = rng
         self.noise = torch.empty(0)
 
+    def _in_full(self) -> AbstractContextManager[Any]:
+        """Return a region without rounding to bfloat16, for the head."""
+        if self.model.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.model.weight.device.type, torch.bfloat16, enabled=False)
+
     def step(self, ids: np.ndarray, labels: np.ndarray, factors: np.ndarray, rate: float) -> torch.Tensor:
         """Train on one batch and return its loss without a move (FreeLB: the mean of its moved losses)."""
         if self.defence in NOISY:
@@ -84,7 +91,7 @@ class RobustTextTrainer(TextTrainer):
 
         def logits(move: torch.Tensor) -> torch.Tensor:
             vectors = self.model.pool(ids, embeddings=words, move=move, layer=self.layer)
-            with torch.autocast(vectors.device.type, torch.bfloat16, enabled=False):
+            with self._in_full():
                 return self.model.head(vectors * factors)
 
         def loss_at(move: torch.Tensor) -> torch.Tensor:
