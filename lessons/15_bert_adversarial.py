@@ -636,7 +636,8 @@ claim("AUC after FGM on the states: trained on the words", words_row[on_states])
 # - A text's move has one length over all its real words; a shared norm or a moved table is another attack.
 # - Adversarial fine-tuning keeps clearly more under attack; noise of the same length and plain training for as long do
 #   not.
-# - Clean quality did not rise here, and F1 mostly fell. Papers have seen clean quality rise elsewhere: measure it, with both kinds of luck.
+# - Clean quality did not rise here, and F1 mostly fell. Papers have seen it rise elsewhere: measure it, with both kinds
+#   of luck.
 # - Training protects the place that it attacks, the words or the states, and not the other one.
 # - The price is the count of passes.
 #
