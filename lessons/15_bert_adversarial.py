@@ -10,8 +10,9 @@
 # %% [markdown]
 # # 15 · What does adversarial fine-tuning change?
 #
-# You will find out what four ways of fine-tuning BERT against moved words buy and cost, what noise of the same size
-# does, and which lines of the usual listing go wrong without a message.
+# You will find out what four ways of fine-tuning BERT against moved words buy and cost, next to two controls: plain
+# training, and training with noise of the same size. And you will see which lines of the usual listing go wrong
+# without a message.
 
 # %% [markdown]
 # **You will be able to**
@@ -47,7 +48,7 @@ SEED = 0
 SIZES = {
     "smoke": {"layers": 1, "tokens": 12, "train": 200, "test": 60, "attacked": 24, "start": 6, "steps": 2},
     "quick": {"layers": 2, "tokens": 20, "train": 4000, "test": 500, "attacked": 120, "start": 100, "steps": 20},
-    "full": {"layers": 6, "tokens": 96, "train": 15000, "test": 4000, "attacked": 1000, "start": 900, "steps": 400},
+    "full": {"layers": 6, "tokens": 96, "train": 15000, "test": 4000, "attacked": 400, "start": 900, "steps": 400},
 }[PROFILE]
 device = advrec.setup(lesson="15", profile=PROFILE, seed=SEED)
 
@@ -57,9 +58,9 @@ device = advrec.setup(lesson="15", profile=PROFILE, seed=SEED)
 # **Question.** Lesson 08 moved the vectors of a recommender. A text is made of words: half a word does not exist. What
 # can an attack with a gradient move?
 #
-# The reviews, the split by products and the classifier are those of lesson 14: the first layers of MiniLM, the mean
-# over the words, one linear head; "does the customer recommend the product?". We read the title and the first words
-# only, and two layers, so that many trainings fit into a minute.
+# The reviews, the split by products and the classifier are those of lesson 14: the first layers of MiniLM (a small
+# network of BERT's kind), the mean over the words, one linear head; "does the customer recommend the product?". We read
+# the title and the first words only, and two layers, so that many short trainings fit into this lesson.
 
 # %%
 frame = texts.labelled_reviews(data.reviews())
@@ -76,11 +77,12 @@ train, test = encoded(split.train, SIZES["train"]), encoded(split.test, SIZES["t
 class_weights = texts.balanced_weights(train.labels)
 
 # %% [markdown]
-# Attacks cost many gradients, so they get fewer texts: as many of each class, the first ones of another sample of the
-# test products. Four reviews of five recommend, and an attack on such a sample would mostly be one on the larger class.
+# Attacks cost many gradients, so they get fewer texts, as many of each class. Four reviews of five recommend, and an
+# attack on such a sample would mostly be one on the larger class. The attacked texts come from the split's validation
+# products: neither the training nor the test sample shares a product with them, and nothing is chosen with them here.
 
 # %%
-pool = encoded(split.test, 8 * SIZES["attacked"])
+pool = encoded(split.validation, 8 * SIZES["attacked"])
 of_class = [np.flatnonzero(pool.labels == label)[: SIZES["attacked"] // 2] for label in (0, 1)]
 target = pool.take(np.concatenate(of_class))
 SETTINGS = {"batch_size": 16, "class_weights": class_weights, "rate": 2e-4}
@@ -108,22 +110,24 @@ claim("median length of a word's vector", MEDIAN)
 claim("EPS is less than a twentieth of the median length of a whole text", bool(np.median(of_text) > 20 * EPS))
 
 # %% [markdown]
-# *Takeaway:* from here on EPS is 0.15 of the median length of **one** word, spread over a whole text. That is small: no
-# word comes near another word's vector by it.
+# *Takeaway:* from here on EPS is 0.15 of the median length of **one** word, for all words of a text together. Beside
+# the length of a whole text that is small.
 #
 # ## One move for each text
 #
-# FGM (Miyato et al., 2017) goes $\varepsilon$ along the gradient, each text by a length of its own:
+# FGM, the fast gradient method (Miyato et al., 2017), goes $\varepsilon$ along the gradient, each text by a length of
+# its own:
 #
 # $$\delta_i = \varepsilon \, \frac{g_i}{||g_i||_2}, \qquad g = \nabla_x L(\theta; x, y) .$$
 #
 # Two things are easy to get wrong. A batch holds many texts, and the length is that of *one* text, over its places and
-# coordinates. And short texts are filled up with padding (id 0), which is no word: it must not move, nor count.
+# coordinates. And short texts are filled up with padding (id 0), which is no word: it must not move, nor count. With as
+# few tokens as here padding is rare; in the profile `full` it is common.
 #
 # ### Exercise 15.1 · a move for each text · 10 min · **
 #
-# Write the move for any direction `way`: a gradient, or noise. It is used for both below. A text without any direction
-# (all zeros) stays.
+# Write the move for any direction `way`: a gradient, or noise. It is used for both below. Every text moves by exactly
+# eps, however long or short its direction is; only a text without any direction (all zeros) stays.
 
 
 # %% tags=["pytorch", "exercise"]
@@ -161,7 +165,8 @@ text_moves = exercise("15.1").check(text_moves)
 # Stuck? `exercise("15.1").hint()` gives three hints, one at a time.
 #
 # **Question.** Guess the AUC on the attacked sample: without a move, after noise of length EPS, after FGM of length
-# EPS. (AUC is the chance that a review that recommends gets a higher score than one that does not; 0.5 is a coin.)
+# EPS. (AUC is the chance that a review that recommends gets a higher score than one that does not; 0.5 is a coin. An
+# attack can go below it: then the order is mostly the wrong way round.)
 
 
 # %%
@@ -190,7 +195,7 @@ claim(
 # %% [markdown]
 # *Takeaway:* the same length, at random, does next to nothing; along the gradient it does a lot. It is the direction
 # that hurts, in thousands of dimensions, as in lesson 08. `advrec.attack_texts` does this for any number of texts, with
-# FGM, PGD or noise.
+# FGM, noise, or PGD (projected gradient descent, lesson 09: several steps, each followed by a step back into the ball).
 #
 # ## The listing that everybody copies
 #
@@ -202,14 +207,13 @@ claim(
 #     fgm.restore()                # table back
 #     optimizer.step()
 #
-# Read it with care. `attack()` moves the rows of the **table**, not the words of a text: a word that stands in two
-# texts, or twice in one, gets one common move. The norm is taken over the whole table, so $\varepsilon$ is shared by
-# all texts of the batch: with 16 texts each gets about a quarter of it. Without `restore()` the optimiser goes on from
-# the moved table, and nothing complains. With PGD inside, the gradients of the inner steps add up in the weights unless
-# somebody sets them to zero.
+# Read it with care. `attack()` moves the rows of the **table of words** (one row for each word of the vocabulary), so a
+# word that stands in two texts gets one common move. The norm is taken over the whole table: all texts of the batch
+# share one $\varepsilon$. If 16 gradients were equally long, each text would get a quarter of it; below you see how far
+# from equal they are. And without `restore()` the optimiser goes on from the moved table, and nothing complains.
 #
-# None of this can happen when the move is a tensor of its own that is added for one pass: nothing is changed, so
-# nothing has to be restored.
+# Add the move as a tensor of its own, for one pass, and there is nothing to restore, as long as you do not overwrite
+# the words with it. The norm must still be right.
 #
 # ### Exercise 15.2 · bug hunt: the copied step · 15 min · **
 #
@@ -265,31 +269,35 @@ claim("with its own norm every text moves by EPS", bool(np.allclose(own, EPS, rt
 claim("with one norm for 64 texts, half of them move by less than a tenth of EPS", bool(np.median(shared) < 0.1 * EPS))
 
 # %% [markdown]
-# *Takeaway:* the copied norm gives nearly all of $\varepsilon$ to the few texts that the model gets wrong already. The
-# training loss looks the same; what you trained against is something else.
+# *Takeaway:* with one norm for the batch a few texts get most of the length, and most texts hardly move. What you train
+# against is then another attack than the one you wrote down.
 #
-# ## Four ways to train, and what they cost
+# ## Four ways to train, two controls, and what they cost
 #
-# All of them go on from `start`. A *pass* is one forward and one backward pass through the network.
+# All of them go on from `start`; `plain` and `random` are the controls. A *pass* is one forward and one backward pass
+# through the network.
 #
 # | name | what is minimised | passes a step |
 # |---|---|---|
-# | `plain` | $L(x)$ | 1 |
-# | `random` | $L(x) + L(x + \text{noise})$, the control | 2 |
+# | `plain`, a control | $L(x)$ | 1 |
+# | `random`, a control | $L(x) + L(x + \text{noise})$ | 2 |
 # | `fgm` | $L(x) + L(x + \delta_{FGM})$ | 2: the gradient of the words comes with the first backward pass |
 # | `pgd` | $L(x) + L(x + \delta_{PGD})$, three steps inside | 4, two of them for the words only |
 # | `freelb` | mean of $L(x + \delta_1), L(x + \delta_2), L(x + \delta_3)$ on the way up | 3 |
 # | `smooth` | $L(x) + D(\pi(x) \,||\, \pi(x + \delta))$, no label in $\delta$ | 3, one for the words only |
 #
 # The **smooth** loss is that of lesson 11: beliefs $\pi$ that a move should not change, with the divergence $D$ of
-# Kullback and Leibler; so trained VAT (Miyato et al., 2019) and SMART (Jiang et al., 2020). **FreeLB** (Zhu et al.,
-# 2020) asks why PGD throws away the weights' gradients at its first steps: each backward pass computes them next to the
-# words' for little more. It averages them, and starts at a random place in the ball.
+# Kullback and Leibler; so train virtual adversarial training (VAT; Miyato et al., 2019) and a method for language
+# models called SMART (Jiang et al., 2020). **FreeLB** (Zhu et al., 2020) asks why PGD throws away the weights'
+# gradients at its first steps: each backward pass computes them next to the words' for little more. It averages them,
+# and starts at a random place in the ball.
 #
 # ### Exercise 15.3 · nothing thrown away · 15 min · ***
 #
 # Write FreeLB's gradient of the weights: at each of `steps` places take the gradients of the weights *and* of the
-# words; the weights' are averaged; the words' make the next place: a step of length `step` for each text, then back
+# words, both from one pass: `advrec.value_and_grad` also takes a pair, and
+# `value_and_grad(lambda pair: loss_fn(*pair), (place, weights))` returns the loss and a pair of gradients. The weights'
+# are averaged; the words' make the next place: a step of length `step` for each text, then back
 # into the ball of length `eps` (`advrec.project(move, eps=eps, norm="l2")`). The first place is `words + start`.
 
 
@@ -334,12 +342,15 @@ freelb_gradient = exercise("15.3").check(freelb_gradient)
 
 # %% [markdown]
 # `advrec.fit_robust_text` trains with any of them; the moves inside are twice as long as EPS, since the weights change
-# while they learn and a margin helps. **plain** gets two steps where the others get one: as many passes, and about as
-# many seconds, as FGM. All see balanced class weights.
+# while they learn: the attack that is met later should not be longer than those met in training. All see balanced
+# class weights. Two things could make a defence look better than it is: that it trained longer, and that it computed
+# more. So there are two rows of plain training: **plain** takes as many steps as the defences, and **plain, twice**
+# takes twice as many, which is as many passes as FGM's. The row **start** is where all of them began.
 #
 # ### Exercise 15.4 · predict: noise of the same size · 5 min · *
 #
-# `random` trains with noise exactly as long as FGM's moves. Against `plain`, its AUC under FGM will be
+# `random` trains with noise exactly as long as FGM's moves, for as many steps as `plain`. Against `plain`, its AUC
+# under FGM will be
 #
 # - **a**: much higher: the network learns that small changes of the words do not matter;
 # - **b**: about the same: in so many dimensions noise hardly has a part along the gradient;
@@ -380,53 +391,64 @@ def run(name, fit, *, steps=SIZES["steps"], keep=False, seed=SEED + 1, **setting
 
 
 # %% tags=["nbval-ignore-output"]
-run("plain", advrec.fit_text_classifier, steps=2 * SIZES["steps"], keep=True)
+model.assign(start)
+runs["start"] = judge(model)
+run("plain", advrec.fit_text_classifier, keep=True)
+run("plain, twice", advrec.fit_text_classifier, steps=2 * SIZES["steps"])
 for name in ("random", "fgm", "pgd", "freelb", "smooth"):
     run(name, advrec.fit_robust_text, defence=name, eps=2 * EPS, keep=name == "fgm")
 shown = ("F1", "AUC", "no move", "random", "fgm", "pgd")
 plots.table([{"trained": name} | {key: row[key] for key in shown} for name, row in runs.items()])
 
 # %% [markdown]
-# The columns F1 and AUC are of the whole test sample. *no move* to *pgd* are AUC on the attacked sample.
+# The columns F1 and AUC are of the whole test sample. (Macro-F1 is the mean of the F1 of the two classes, so that the
+# rare class counts as much as the common one.) *no move* to *pgd* are AUC on the attacked sample.
 
 # %%
-plain, noisy = runs["plain"], runs["random"]
+plain, twice, noisy = runs["plain"], runs["plain, twice"], runs["random"]
 ROBUST = ("fgm", "pgd", "freelb", "smooth")
 claim("AUC of plain, no move", plain["no move"])
 claim("AUC of plain under FGM", plain["fgm"])
+claim("AUC of plain with twice the steps, under FGM", twice["fgm"])
 claim("AUC of FGM training under FGM", runs["fgm"]["fgm"])
 gained = {name: row["fgm"] - plain["fgm"] for name, row in runs.items()}
-claim("under FGM, training with noise gains less than a third of FGM training", gained["random"] < gained["fgm"] / 3)
+claim(
+    "at equal steps, noise changes the AUC under FGM by less than a third of what FGM training gains",
+    bool(abs(gained["random"]) < gained["fgm"] / 3),
+)
 for name in ROBUST:
-    lead = min(runs[name][m] - max(plain[m], noisy[m]) for m in ("fgm", "pgd"))
-    claim(f"{name} keeps more AUC than plain and noise, under FGM and under PGD", bool(lead > 0))
+    lead = min(runs[name][m] - max(row[m] for row in (plain, twice, noisy)) for m in ("fgm", "pgd"))
+    claim(f"{name} keeps more AUC than both rows of plain and noise, under FGM and under PGD", bool(lead > 0))
 
 # %%
-fig, axis = plots.figure("All four keep more under attack; training with noise does not", size=(8.5, 3.8))
+fig, axis = plots.figure("All four keep more under attack; training with noise does not", size=(9.5, 3.8))
 groups = {"no move": plots.CLEAN, "random": plots.RANDOM, "fgm": plots.FAKE, "pgd": plots.ATTACKED}
 for shift, (key, colour) in enumerate(groups.items()):
     heights = [row[key] for row in runs.values()]
     axis.bar(np.arange(len(runs)) + 0.2 * (shift - 1.5), heights, 0.2, color=colour, label=key)
 axis.axhline(0.5, color="black", linewidth=0.8, linestyle=":")
 axis.set_xticks(range(len(runs)), runs)
-axis.set_ylim(0, 1.2)
+axis.set_ylim(0, 1.3)
+axis.set_yticks(np.linspace(0, 1, 6))
 axis.legend(title="move of length EPS", ncols=4, loc="upper center")
 plots.label(axis, x="trained with", y="AUC on the attacked sample")
 
 # %% [markdown]
-# *Takeaway:* fine-tuning against moved words is a defence against moved words, in a few dozen steps, whichever of the
-# four names it has. Noise of the same length, and plain training for as long, is not. How far the four stand apart here
-# says little: one setting each, one short training.
+# *Takeaway:* fine-tuning against moved words is a defence against moved words, whichever of the four names it has, and
+# more of plain training does not replace it: not as many steps, not twice as many. Read `random` beside `plain`, which
+# had as many steps: noise of the same length gives no such gain. Beside `plain, twice` it would be judged for its steps
+# as well. How far the four stand apart here says little: one setting each, one short training.
 #
 # ## Does clean quality rise?
 #
 # **Question.** Papers report that such training also makes BERT *better* on texts that nobody attacked (FreeLB does, on
-# GLUE). Compare the columns F1 and AUC of the table with the row `plain`. Is what you see a difference, or luck?
+# GLUE, a collection of tasks on English sentences). Compare the columns F1 and AUC of the table with the two rows of
+# plain training. Is what you see a difference, or luck?
 #
 # There are two kinds of luck. Which reviews are in the test sample: draw it again and again from itself, with
 # repetition, and look at the *difference* of two models on the same draw (a paired bootstrap). And the order in which
-# training saw the texts: train `plain` once more in another order, and nothing else. What that changes is no method's
-# merit.
+# training saw the texts: train `plain` once more in another order, for as many steps, and change nothing else. What
+# that changes is no method's merit.
 
 
 # %%
@@ -441,45 +463,48 @@ def f1_draws(logits, draws):
 
 
 model.assign(start)
-again = SETTINGS | {"steps": 2 * SIZES["steps"], "seed": SEED + 2}
-advrec.fit_text_classifier(model, train, **again)
+advrec.fit_text_classifier(model, train, **SETTINGS, steps=SIZES["steps"], seed=SEED + 2)
 clean = {"plain, other order": advrec.text_logits(model, test)}
-clean |= {name: runs[name]["logits"] for name in ("random", *ROBUST)}
+clean |= {name: runs[name]["logits"] for name in ("plain, twice", "random", *ROBUST)}
 draws = np.random.default_rng(SEED).multinomial(len(test), np.full(len(test), 1 / len(test)), size=1000)
 base = f1_draws(plain["logits"], draws)
 gains = {name: np.quantile(f1_draws(logits, draws) - base, (0.05, 0.5, 0.95)) for name, logits in clean.items()}
 
 # %%
-fig, axis = plots.figure("Without an attack, plain training is hard to beat", size=(7.5, 3.4))
+fig, axis = plots.figure("On one test sample a difference in F1 is uncertain by more than a point", size=(8, 3.8))
+colours = {name: plots.DEFENDED if name in ROBUST else plots.RANDOM for name in gains}
 for place, (name, (low, middle, high)) in enumerate(gains.items()):
-    colour = plots.DEFENDED if name in ROBUST else plots.RANDOM
-    axis.plot([low, high], [place, place], color=colour, linewidth=3)
-    axis.plot(middle, place, "o", color=colour)
+    label = {"fgm": "defence", "random": "control"}.get(name)
+    axis.plot([low, high], [place, place], color=colours[name], linewidth=3, label=label)
+    axis.plot(middle, place, "o", color=colours[name])
 axis.axvline(0, color="black", linewidth=0.8)
 axis.set_yticks(range(len(gains)), gains)
-plots.label(axis, x="macro-F1 less that of plain: median and 5 to 95 % of 1,000 draws", y="")
+axis.set_ylim(-0.6, len(gains) - 0.4)
+axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+plots.label(axis, x="macro-F1 less that of plain, as many steps: median and 5 to 95 % of 1,000 draws", y="")
 
 # %%
-widths = [high - low for low, _, high in gains.values()]
-aucs = {name: auc(logits, test.labels) - plain["AUC"] for name, logits in clean.items()}
+width = min(gains[name][2] - gains[name][0] for name in ROBUST)
+above = [runs[name]["AUC"] - twice["AUC"] for name in ROBUST]
 claim("clean F1 of plain", plain["F1"])
+claim("clean F1 of plain with twice the steps", twice["F1"])
 claim("clean AUC of plain", plain["AUC"])
-claim("no defence has a clean AUC that is more than 0.01 above plain", bool(max(aucs[n] for n in ROBUST) < 0.01))
-claim("each defence keeps the clean AUC within 0.05 of plain", bool(min(aucs[n] for n in ROBUST) > -0.05))
-claim("F1 is so uncertain that no interval is narrower than 0.02", bool(min(widths) > 0.02))
+claim("clean AUC of FGM training", runs["fgm"]["AUC"])
+claim("no defence's clean AUC is more than 0.01 above plain with twice the steps", bool(max(above) < 0.01))
+claim("each defence keeps the clean AUC within 0.05 of plain with twice the steps", bool(min(above) > -0.05))
+claim("F1 of each defence against plain: the interval is wider than 0.01", bool(width > 0.01))
 
 # %% [markdown]
-# *Takeaway:* there is no gain in clean AUC here. What F1 does cannot be told from luck: over seeds the same method came
-# out above plain and below. Nor is a loss the attack's alone: `plain` got twice as many steps, and `random` had as few
-# as `fgm`. F1 also depends on where a
-# model draws the line between the classes; AUC, which needs no line, moves less. And an interval that leaves zero out
-# is no proof for the method: it knows the luck of the test sample, not all of that of training. Run the notebook with
-# another `SEED` and watch which rows change sides. If a paper reports a gain of half a point, ask for its seeds.
+# *Takeaway:* no defence is clearly above plain training with twice the steps in clean AUC. Of F1 nothing is claimed,
+# up or down. Look where `plain, twice` and `plain, other order` lie: only the steps differ there, or only the order.
+# F1 also depends on where a model draws the line between the classes; AUC needs no line. And an interval that leaves
+# zero out is no proof for the method: it knows the luck of the test sample, not that of training. Run the notebook
+# with another `SEED` and watch which rows change sides. If a paper reports a gain of half a point, ask for its seeds.
 #
 # ## What does a step cost?
 
 # %% tags=["nbval-ignore-output"]
-per_step = {name: row["seconds a step"] for name, row in runs.items()}
+per_step = {name: row["seconds a step"] for name, row in runs.items() if "seconds a step" in row}
 plots.table([{"trained": n, "seconds a step": s, "against plain": s / per_step["plain"]} for n, s in per_step.items()])
 
 # %% [markdown]
@@ -494,10 +519,10 @@ plots.table([{"trained": n, "seconds a step": s, "against plain": s / per_step["
 half = target.take(np.arange(0, len(target), 2))
 FACTORS = (1 / 3, 1, 2)
 curves = {}
-for name, trained in kept.items():
-    model.assign(trained)
+for name, methods in {"plain": ("random", "fgm", "pgd"), "fgm": ("fgm", "pgd")}.items():
+    model.assign(kept[name])
     none = auc(advrec.text_logits(model, half), half.labels)
-    for method in ("random", "fgm", "pgd"):
+    for method in methods:
         found = [advrec.attack_texts(model, half, method=method, eps=k * EPS, steps=3) for k in FACTORS]
         curves[name, method] = [none, *(auc(logits, half.labels) for logits in found)]
 
@@ -509,6 +534,7 @@ for axis, method in zip(axes, ("fgm", "pgd")):
     plots.line(axis, at, curves["plain", method], "attacked", "plain")
     plots.line(axis, at, curves["fgm", method], "defended", "trained with FGM")
     plots.label(axis, x="length of a text's move / median length of a word", y="", title=method.upper())
+    axis.axhline(0.5, color="black", linewidth=0.8, linestyle=":")
     axis.set_ylim(0, 1)
 axes[0].set_ylabel("AUC")
 legend = axes[0].legend(loc="lower left")
@@ -519,13 +545,16 @@ claim("from EPS on, FGM training is above plain under FGM and under PGD", bool(m
 claim("at 2 EPS, under PGD, FGM training is below a coin as well", bool(curves["fgm", "pgd"][-1] < 0.5))
 
 # %% [markdown]
-# *Takeaway:* the lead grows with the length; without a move there is none. And it ends nowhere near safety: a longer
-# move beats the trained model too. Always show the whole curve; a single $\varepsilon$ can be chosen to look good.
+# *Takeaway:* from EPS on, the trained model is above plain training for as many steps. And it ends nowhere near
+# safety: a longer move beats the trained model too. The dotted line is a coin; below it the attack has turned the
+# order round. Always show the whole curve; a single $\varepsilon$ can be chosen to look good. (A small sample and one
+# seed: read the shape, not the third digit.)
 #
 # ## The loss around a text
 #
-# The attack climbs a hill. Draw it: the mean loss of some texts when they move by $a$ along their own attack direction
-# and by $b$ along a random one. The same picture for both models, each with its own attack direction.
+# **Question.** The attack climbs a hill. How does the hill look across, where noise goes? Draw the mean loss of some
+# texts when they move along their own attack direction, and when they move along a random one; for both models, each
+# with its own attack direction.
 
 # %%
 few = target.take(np.linspace(0, len(target) - 1, 16).astype(int))
@@ -534,44 +563,42 @@ aside = np.random.default_rng(SEED).normal(size=(*few.ids.shape, words.shape[2])
 aside = advrec.numpy(text_moves(advrec.tensor(aside), few_ids, eps=EPS))
 
 
-def landscape(trained):
-    """Mean loss on the plane of the attack direction (columns) and a random one (rows)."""
+def lines_through(trained):
+    """Mean loss on a line along the attack and on one along noise, at `ticks` times EPS."""
     model.assign(trained)
     e = model.embed(few_ids)
     _, way = advrec.value_and_grad(lambda x: advrec.text_loss(model.logits(few_ids, embeddings=x), few.labels), e)
-    uphill, e = advrec.numpy(text_moves(way, few_ids, eps=EPS)), advrec.numpy(e)
-    again = advrec.tensor(np.tile(few.ids, (len(ticks), 1)), "int32")
-    rows = []
-    for b in ticks:
-        places = advrec.tensor(np.concatenate([e + a * uphill + b * aside for a in ticks]))
-        logits = advrec.numpy(model.logits(again, embeddings=places)).reshape(len(ticks), len(few), 2)
+    uphill = advrec.numpy(text_moves(way, few_ids, eps=EPS))
+    many, lines = advrec.tensor(np.tile(few.ids, (len(ticks), 1)), "int32"), {}
+    for name, direction in (("along the attack", uphill), ("along noise", aside)):
+        places = np.concatenate([advrec.numpy(e) + a * direction for a in ticks])
+        logits = advrec.numpy(model.logits(many, embeddings=advrec.tensor(places))).reshape(len(ticks), len(few), 2)
         wrong_by = logits[:, np.arange(len(few)), 1 - few.labels] - logits[:, np.arange(len(few)), few.labels]
-        rows.append(np.logaddexp(0, wrong_by).mean(axis=1))
-    return np.array(rows)
+        lines[name] = np.logaddexp(0, wrong_by).mean(axis=1)
+    return lines
 
 
-surfaces = {name: landscape(trained) for name, trained in kept.items()}
-
-# %%
-fig, axes = plots.figure(
-    "A ramp along the attack, flat across; training makes the ramp less steep", columns=2, sharey=True
-)
-levels = np.linspace(0, max(s.max() for s in surfaces.values()), 13)
-for axis, (name, values) in zip(axes, surfaces.items()):
-    drawn = axis.contourf(ticks, ticks, values, levels=levels, cmap="viridis")
-    plots.label(axis, x="along the attack / EPS", y="", title=f"trained: {name}")
-axes[0].set_ylabel("along noise / EPS")
-bar = fig.colorbar(drawn, ax=axes, label="mean loss")
+hills = {name: lines_through(trained) for name, trained in kept.items()}
 
 # %%
-ramp = {name: s[len(ticks) // 2, -1] - s[len(ticks) // 2].min() for name, s in surfaces.items()}
-across = np.ptp(surfaces["plain"][:, len(ticks) // 2])
-claim("the ramp of FGM training is less than 0.8 times as high as plain's", bool(ramp["fgm"] < 0.8 * ramp["plain"]))
-claim("along noise the loss of plain changes by less than a tenth of its ramp", bool(across < ramp["plain"] / 10))
+fig, axes = plots.figure("Uphill along the attack, nearly level along noise", columns=2, sharey=True)
+for axis, direction in zip(axes, ("along the attack", "along noise")):
+    plots.line(axis, ticks, hills["plain"][direction], "attacked", "plain")
+    plots.line(axis, ticks, hills["fgm"][direction], "defended", "trained with FGM")
+    plots.label(axis, x="length of the move / EPS", y="", title=direction)
+axes[0].set_ylabel("mean loss")
+legend = axes[0].legend(loc="upper left")
+
+# %%
+climbs = {name: lines["along the attack"] for name, lines in hills.items()}
+ramp = {name: climb[-1] - climb.min() for name, climb in climbs.items()}
+claim("the hill of FGM training is less than 0.8 times as high as plain's", bool(ramp["fgm"] < 0.8 * ramp["plain"]))
+across = np.ptp(hills["plain"]["along noise"])
+claim("along noise the loss of plain changes by less than a tenth of its hill", bool(across < ramp["plain"] / 10))
 
 # %% [markdown]
-# *Takeaway:* noise walks along the hill, the attack up. Training makes the hill less steep; it does not level it. And
-# look at the middle of both pictures: the trained model pays with a higher loss where nothing moves.
+# *Takeaway:* noise walks along the hill, the attack up. Training makes the hill less steep; it does not level it.
+# Compare the two curves in the middle as well, where nothing moves.
 #
 # ## Which layer?
 #
@@ -603,18 +630,17 @@ plain_row, words_row, states_row = (layers[name] for name in ("plain", "fgm", "f
 claim("trained on words: keeps more than plain on the words", bool(words_row[on_words] > plain_row[on_words]))
 claim("trained after layer 1: keeps more than plain there", bool(states_row[on_states] > plain_row[on_states]))
 claim(
-    "each gains less than half as much, or loses, in the place that it did not train on",
-    bool(
-        states_row[on_words] - plain_row[on_words] < (words_row[on_words] - plain_row[on_words]) / 2
-        and words_row[on_states] - plain_row[on_states] < (states_row[on_states] - plain_row[on_states]) / 2
-    ),
+    "in each place, the model that trained there keeps more than the other one",
+    bool(words_row[on_words] > states_row[on_words] and states_row[on_states] > words_row[on_states]),
 )
+claim("AUC after FGM on the words: trained after layer 1", states_row[on_words])
+claim("AUC after FGM on the states: plain", plain_row[on_states])
 claim("AUC after FGM on the states: trained on the words", words_row[on_states])
 
 # %% [markdown]
-# *Takeaway:* as for the recommender that reads (lesson 11), the place that was attacked in training is the place that
-# is protected. The other one gains little, or loses: a network can make the words safe by letting later layers react
-# more strongly, or the other way round. Choose the layer by asking what an attacker can reach.
+# *Takeaway:* as for the recommender that reads (lesson 11), the place that was attacked in training is the one that is
+# protected best. In the other place training gains less than the one made for it, or even loses: compare each row with
+# `plain`, which had as many steps. Nothing here shows why. Choose the layer by asking what an attacker can reach.
 #
 # ## What can go wrong
 #
@@ -633,11 +659,12 @@ claim("AUC after FGM on the states: trained on the words", words_row[on_states])
 # ## What we learned
 #
 # - A text's move has one length over all its real words; a shared norm or a moved table is another attack.
-# - Adversarial fine-tuning keeps clearly more under attack; noise of the same length and plain training for as long do
-#   not.
-# - Clean AUC did not rise here, and F1 is too uncertain to tell. Papers have seen it rise elsewhere: measure it, with both kinds
-#   of luck.
-# - Training protects the place that it attacks, the words or the states, and not the other one.
+# - Adversarial fine-tuning keeps clearly more under attack than plain training for as many steps, or for twice as many.
+#   Noise of the same length does not help in that way.
+# - Compare at equal steps and at equal cost; a control with other steps mixes two causes.
+# - Clean AUC was not clearly above plain training with twice the steps, and of F1 no claim holds. Papers have seen
+#   quality rise elsewhere: measure it, with both kinds of luck.
+# - Training protects mostly the place that it attacks, the words or the states.
 # - The price is the count of passes.
 #
 # **Next:** lesson 16 attacks with words that somebody could write.

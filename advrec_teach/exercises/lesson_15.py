@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from advrec_teach import reference
+from advrec_teach import reference, tracks
 from advrec_teach.exercises.choices import ChoiceExercise
-from advrec_teach.exercises.functions import FunctionExercise, Made, Misconception
+from advrec_teach.exercises.core import CORRECT, Verdict
+from advrec_teach.exercises.functions import FunctionExercise, Made, Misconception, _build, _numerical_gradient
 from advrec_teach.exercises.losses import track_sum
 
 Way = Callable[..., np.ndarray]
@@ -49,13 +50,26 @@ def _moves(
 RIGHT = _moves()
 
 
+def _only_shortened(way: np.ndarray, ids: np.ndarray, eps: float) -> np.ndarray:
+    """Clip the length: what is shorter than eps stays as short as it is."""
+    way = way * (np.asarray(ids) != 0)[..., None]
+    length = np.sqrt((way**2).sum((1, 2), keepdims=True))
+    return way * np.minimum(eps / np.where(length > 0, length, 1.0), 1.0)
+
+
+FAINT = 5e-4
+"""Length of the shortest direction: many texts of the notebook have a gradient much shorter than EPS."""
+
+
 def _move_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Texts of different lengths with a slope at the padding too; one text has no slope at all."""
+    """Texts of different lengths with a slope at the padding too; one has a faint slope, and one has none at all."""
     cases: list[dict[str, Any]] = []
     for lengths, d, eps in (((5, 2, 4), 3, 0.7), ((3, 6, 1, 4), 2, 1.6)):
         ids = _ids(lengths, rng)
         way = rng.normal(size=(*ids.shape, d)) * rng.uniform(0.3, 4.0, size=(len(ids), 1, 1))
         cases.append({"way": way, "ids": ids, "eps": eps})
+    faint = cases[0]["way"][2]
+    faint *= FAINT / np.linalg.norm(faint[cases[0]["ids"][2] != 0])
     cases[1]["way"][2] = 0
     return cases
 
@@ -70,9 +84,16 @@ def _course_moves(advrec: ModuleType) -> Callable[..., Any]:
     return text_moves
 
 
-def _not_finite(result: np.ndarray, truth: np.ndarray, way: np.ndarray, ids: np.ndarray, eps: float) -> str | None:
-    """Say so where a text without a direction became not a number."""
+def _at_the_edges(result: np.ndarray, truth: np.ndarray, way: np.ndarray, ids: np.ndarray, eps: float) -> str | None:
+    """Say so where a text without a direction became not a number, or one with a faint direction moves too little."""
     still = (truth == 0).all(axis=(1, 2))
+    faint = ~still & (np.linalg.norm(way, axis=(1, 2)) < 0.1)
+    if result.shape == truth.shape and faint.any() and np.allclose(result[~faint], truth[~faint], atol=1e-3):
+        if (np.linalg.norm(result[faint], axis=(1, 2)) < 0.999 * eps).all():
+            return (
+                "a text whose direction is short moves by less than eps: a number that is too large for it stands "
+                "beside its length, or under it. Shorten and lengthen: every text gets exactly eps."
+            )
     if result.shape == truth.shape and still.any() and np.isnan(result[still]).any():
         return (
             "a text whose `way` is all zeros became not a number: 0 divided by 0. It should stay where it is: divide "
@@ -141,6 +162,12 @@ MOVES = (
         "hardly move.",
         _moves(unit=lambda way: way),
     ),
+    Misconception(
+        "only shortened",
+        "you shorten the directions that are longer than eps and leave the others as short as they are. Shorten *and* "
+        "lengthen: every text that has a direction gets exactly eps.",
+        _only_shortened,
+    ),
     Misconception("downhill", "your move goes against the direction: the loss would fall.", _moves(sign=-1.0)),
     Misconception(
         "largest entry",
@@ -158,6 +185,10 @@ class _Bent:
 
     a: np.ndarray
     b: np.ndarray
+
+    def value(self, x: np.ndarray, w: np.ndarray) -> float:
+        """Return the loss."""
+        return float((0.5 * self.a * (x * w) ** 2 + self.b * x * w).sum())
 
     def slope(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Return the gradient for the words."""
@@ -207,6 +238,17 @@ def _step(
         return clean * loss_fn.gradient(here, weights) + attacked * loss_fn.gradient(there, weights)
 
     return answer
+
+
+def _through_the_move(
+    loss_fn: _Bent, words: np.ndarray, ids: np.ndarray, weights: np.ndarray, eps: float
+) -> np.ndarray:
+    """Return the gradient of the two losses where the move is not held fixed but follows the weights."""
+
+    def attacked(weights: np.ndarray) -> float:
+        return loss_fn.value(words + RIGHT(loss_fn.slope(words, weights), ids, eps), weights)
+
+    return loss_fn.gradient(words, weights) + _numerical_gradient(attacked, {"weights": weights}, "weights")
 
 
 def _course_step(advrec: ModuleType) -> Callable[..., Any]:
@@ -269,6 +311,41 @@ STEP = (
         _step(move=_moves(mask="last")),
     ),
     Misconception(
+        "a length for each word",
+        "every *word* of yours moves by eps. The words of one text share one eps: `text_moves` takes care of that.",
+        _step(move=_moves(over=(2,))),
+    ),
+    Misconception(
+        "a length for each word, padding too",
+        "every place of yours moves by eps, words and padding alike. Padding stays, and the words of one text share "
+        "one eps: `text_moves` takes care of both.",
+        _step(move=_moves(mask="never", over=(2,))),
+    ),
+    Misconception(
+        "both at the moved words",
+        "the second move is gone, but both gradients are taken at the moved words now. The clean one belongs to the "
+        "words as they were given: do not overwrite them.",
+        _step(clean=0.0, attacked=2.0),
+    ),
+    Misconception(
+        "both at the moved words, one norm for the batch",
+        "the second move is gone, but both gradients are taken at the moved words now, and the texts still share one "
+        "length. Do not overwrite the words, and let `text_moves` make the move.",
+        _step(move=_SHARED, clean=0.0, attacked=2.0),
+    ),
+    Misconception(
+        "both at the moved words, padding moves",
+        "the second move is gone, but both gradients are taken at the moved words now, and padding moves too. Do not "
+        "overwrite the words, and let `text_moves` make the move.",
+        _step(move=_PADDED, clean=0.0, attacked=2.0),
+    ),
+    Misconception(
+        "gradient through the move",
+        "your gradient also goes through the move, which depends on the weights. The move is held fixed: take it "
+        "before the gradient of the weights is recorded.",
+        _through_the_move,
+    ),
+    Misconception(
         "attacked loss only",
         "you return the gradient at the moved words alone. Both losses are asked for: without a move and with it.",
         _step(clean=0.0),
@@ -321,6 +398,12 @@ def _path_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
     return cases
 
 
+def _in_balls(move: np.ndarray, eps: float) -> np.ndarray:
+    """Shorten each word's move by itself."""
+    length = np.linalg.norm(move, axis=2, keepdims=True)
+    return move * np.minimum(1.0, eps / np.where(length > 0, length, 1.0))
+
+
 def _in_ball(move: np.ndarray, eps: float) -> np.ndarray:
     return reference.project(move, eps=eps, norm="l2")
 
@@ -336,6 +419,8 @@ def _path(
     long: bool = False,
     at_words: bool = False,
     drift: bool = False,
+    replace: bool = False,
+    about_zero: bool = False,
     sign: float = 1.0,
 ) -> Callable[..., np.ndarray]:
     """Return FreeLB's gradient with some of its parts done wrong; ``shares`` weigh the places."""
@@ -356,10 +441,10 @@ def _path(
             if not move_first:
                 total = total + share * loss_fn.gradient(words + delta, weights)
             slope = loss_fn.slope(words if at_words else words + delta, weights)
-            moved = delta + sign * move(slope, ids, eps if long else step)
+            moved = (0 if replace else delta) + sign * move(slope, ids, eps if long else step)
             if drift:
                 words = words + delta
-            delta = keep(moved, eps)
+            delta = keep(words + moved, eps) - words if about_zero else keep(moved, eps)
             if move_first:
                 total = total + share * loss_fn.gradient(words + delta, weights)
         return total
@@ -435,6 +520,23 @@ PATH = (
         _path(clean=1.0),
     ),
     Misconception(
+        "steps that replace",
+        "each of your steps takes the place of the move so far. A path adds them up: move + step, then back into the "
+        "ball.",
+        _path(replace=True),
+    ),
+    Misconception(
+        "a ball around zero",
+        "you project the place, words and move together, so that your ball lies around zero. It lies around the words: "
+        "project the move alone, and add it to the words.",
+        _path(about_zero=True),
+    ),
+    Misconception(
+        "a ball for each word",
+        "you shorten each word's move by itself. The ball is that of a text: the length goes over its words together.",
+        _path(keep=_in_balls),
+    ),
+    Misconception(
         "steps of length eps",
         "your steps are as long as the ball is wide. They have the length `step`; eps is for the ball.",
         _path(long=True),
@@ -457,6 +559,12 @@ PATH = (
         _path(move=_moves(over=None)),
     ),
     Misconception(
+        "one norm for the batch, padding too",
+        "your steps share one length over the whole batch, padding included. Each text takes a step of its own length, "
+        "and padding stays: `text_moves`.",
+        _path(move=_SHARED),
+    ),
+    Misconception(
         "padding moves",
         "padding moves along. Where ids is 0 there is no word: `text_moves` leaves it alone.",
         _path(move=_PADDED),
@@ -477,6 +585,33 @@ PATH = (
     ),
 )
 
+
+class PathExercise(FunctionExercise):
+    """FreeLB's gradient: a right one that takes more passes than places is accepted with a remark."""
+
+    def _judge(self, answer: Any) -> Verdict:
+        verdict = super()._judge(answer)
+        if verdict.status != CORRECT:
+            return verdict
+        advrec, case, calls = tracks.module(), self._cases()[0], 0
+        built = {name: _build(value, advrec) for name, value in case.items()}
+        loss_fn = built["loss_fn"]
+
+        def counted(*inputs: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            return loss_fn(*inputs)
+
+        self._call(answer, built | {"loss_fn": counted})
+        if calls <= case["steps"]:
+            return verdict
+        remark = (
+            f"One thing to improve: you compute the loss {calls} times at {case['steps']} places. One call of "
+            "value_and_grad with a pair gives both gradients of a place, and nothing is thrown away."
+        )
+        return Verdict(CORRECT, f"{verdict.message} {remark}")
+
+
 EXERCISES = [
     FunctionExercise(
         "15.1",
@@ -493,7 +628,7 @@ EXERCISES = [
         reference=_moves(),
         course=_course_moves,
         misconceptions=MOVES,
-        notice=_not_finite,
+        notice=_at_the_edges,
     ),
     FunctionExercise(
         "15.2",
@@ -509,9 +644,9 @@ EXERCISES = [
         course=_course_step,
         misconceptions=STEP,
     ),
-    FunctionExercise(
+    PathExercise(
         "15.3",
-        "every backward pass serves twice: its weights' gradient is averaged, its words' gradient makes the next place",
+        "each place gives both gradients: that of the weights is averaged, that of the words makes the next place",
         hints=(
             "advrec.value_and_grad takes a pair: value_and_grad(lambda pair: loss_fn(*pair), (place, weights)) returns "
             "both gradients of one pass.",
@@ -536,7 +671,8 @@ EXERCISES = [
         ),
         answer="b",
         explanation="in thousands of dimensions a random direction is nearly at right angles to the gradient: the loss "
-        "hardly changes, so there is hardly anything to learn from it.",
+        "hardly changes, so there is hardly anything to learn from it. In the table, compare `random` with `plain`, "
+        "which takes as many steps; `plain, twice` differs in its steps as well.",
         wrong={
             "a": "that would be so if the attack were noise. Look at what noise of this length did to the start "
             "model's AUC: there is next to nothing that training could learn to withstand.",
