@@ -89,11 +89,14 @@ def _at_the_edges(result: np.ndarray, truth: np.ndarray, way: np.ndarray, ids: n
     still = (truth == 0).all(axis=(1, 2))
     faint = ~still & (np.linalg.norm(way, axis=(1, 2)) < 0.1)
     if result.shape == truth.shape and faint.any() and np.allclose(result[~faint], truth[~faint], atol=1e-3):
-        if (np.linalg.norm(result[faint], axis=(1, 2)) < 0.999 * eps).all():
-            return (
-                "a text whose direction is short moves by less than eps: a number that is too large for it stands "
-                "beside its length, or under it. Shorten and lengthen: every text gets exactly eps."
-            )
+        moved = np.linalg.norm(result[faint], axis=(1, 2))
+    else:
+        moved = np.array([eps])
+    if (moved < 0.999 * eps).all():
+        return (
+            "a text whose direction is short moves by less than eps: a number that is too large for it stands beside "
+            "its length, or under it. Shorten and lengthen: every text gets exactly eps."
+        )
     if result.shape == truth.shape and still.any() and np.isnan(result[still]).any():
         return (
             "a text whose `way` is all zeros became not a number: 0 divided by 0. It should stay where it is: divide "

@@ -51,7 +51,18 @@ def moves(advrec, ops, track_ops):
     return make
 
 
-def test_a_move_for_each_text(advrec, ops, moves):
+def test_a_move_for_each_text(advrec, ops, moves, track_ops):
+    total, root, _, _, clip = track_ops
+
+    def by_factor(factor):
+        """Return the move that multiplies what is no padding by a factor made of its length and eps."""
+
+        def answer(way, ids, *, eps):
+            way = way * advrec.tensor((advrec.numpy(ids) != 0)[..., None].astype(np.float32))
+            return way * factor(root(total(way**2, BOTH)), eps)
+
+        return answer
+
     def by_package(way, ids, *, eps):
         real = advrec.tensor((advrec.numpy(ids) != 0)[..., None].astype(np.float32))
         return advrec.fgm_delta(lambda x: ops.sum(x * way * real), 0 * way, eps=eps)
@@ -64,7 +75,8 @@ def test_a_move_for_each_text(advrec, ops, moves):
             rows.append(eps * kept / size if size > 0 else kept)
         return advrec.tensor(np.stack(rows))
 
-    for right in (moves(), by_package, long_way):
+    hardly_more = by_factor(lambda length, eps: eps / (length + 1e-8))
+    for right in (moves(), by_package, long_way, hardly_more):
         assert exercise("15.1").judge(right).status == CORRECT
     assert exercise("15.1").judge(None).status == NOT_ATTEMPTED
     messages = {
@@ -81,8 +93,12 @@ def test_a_move_for_each_text(advrec, ops, moves):
         refused("15.1", moves(factor=-1.0), "against the direction"),
         refused("15.1", moves(way_of=lambda w: w / (moves.largest(w) + 1e-30)), "the largest entry"),
         refused("15.1", moves(safe=False), "0 divided by 0"),
+        refused("15.1", by_factor(lambda length, eps: clip(eps / length, 0.0, 1.0)), "you shorten the directions"),
+        refused(
+            "15.1", by_factor(lambda length, eps: eps / clip(length, 1e-3, 1e9)), "a text whose direction is short"
+        ),
     }
-    assert len(messages) == 13
+    assert len(messages) == 15
     refused("15.1", moves(factor=2.0), "expected")
 
 
@@ -108,7 +124,35 @@ def step_of(advrec, move, *, stay=False, clean=1.0, attacked=1.0, alone=False, f
     return answer
 
 
-def test_the_copied_step(advrec, moves):
+def through_the_move(track, move):
+    """Return the two losses' gradient that also follows the move, in the track's own words."""
+    if track == "pytorch":
+        import torch
+
+        def answer(loss_fn, words, ids, weights, *, eps):
+            with torch.enable_grad():
+                x, w = words.clone().requires_grad_(), weights.clone().requires_grad_()
+                (slope,) = torch.autograd.grad(loss_fn(x, w), x, create_graph=True)
+                loss = loss_fn(words, w) + loss_fn(words + move(slope, ids, eps=eps), w)
+                return torch.autograd.grad(loss, w)[0]
+
+        return answer
+    import tensorflow as tf
+
+    def answer(loss_fn, words, ids, weights, *, eps):
+        with tf.GradientTape() as outer:
+            outer.watch(weights)
+            with tf.GradientTape() as inner:
+                inner.watch(words)
+                clean = loss_fn(words, weights)
+            slope = inner.gradient(clean, words)
+            loss = clean + loss_fn(words + move(slope, ids, eps=eps), weights)
+        return outer.gradient(loss, weights)
+
+    return answer
+
+
+def test_the_copied_step(advrec, moves, track):
     def with_pair(loss_fn, words, ids, weights, *, eps):
         _, (slope, clean) = advrec.value_and_grad(lambda pair: loss_fn(*pair), (words, weights))
         move = moves()(slope, ids, eps=eps)
@@ -120,6 +164,14 @@ def test_the_copied_step(advrec, moves):
         words = words + moves()(slope(loss_fn, words, weights), ids, eps=eps)
         attacked = gradient(loss_fn, words, weights)
         return gradient(loss_fn, kept, weights) + attacked
+
+    def both_moved(move):
+        def answer(loss_fn, words, ids, weights, *, eps):
+            slope, gradient = pieces(advrec)
+            words = words + move(slope(loss_fn, words, weights), ids, eps=eps)
+            return gradient(loss_fn, words, weights) + gradient(loss_fn, words, weights)
+
+        return answer
 
     for right in (step_of(advrec, moves()), with_pair, put_back):
         assert exercise("15.2").judge(right).status == CORRECT
@@ -139,8 +191,14 @@ def test_the_copied_step(advrec, moves):
         refused("15.2", step_of(advrec, moves(), clean=0.5, attacked=0.5), "you average"),
         refused("15.2", step_of(advrec, moves(), factor=-1.0), "goes against the slope"),
         refused("15.2", step_of(advrec, moves(), alone=True), "without the words"),
+        refused("15.2", step_of(advrec, moves(over=(2,))), "every *word* of yours"),
+        refused("15.2", step_of(advrec, moves(mask="never", over=(2,))), "words and padding alike"),
+        refused("15.2", both_moved(moves()), "do not overwrite them"),
+        refused("15.2", both_moved(moves(mask="never", over=None)), "still share one length. Do not"),
+        refused("15.2", both_moved(moves(mask="never")), "now, and padding moves too"),
+        refused("15.2", through_the_move(track, moves()), "also goes through the move"),
     }
-    assert len(messages) == 13
+    assert len(messages) == 19
     refused("15.2", step_of(advrec, moves(), attacked=3.0), "expected")
 
 
@@ -156,6 +214,8 @@ def path_of(
     long=False,
     at_words=False,
     drift=False,
+    replace=False,
+    about_zero=False,
     factor=1.0,
 ):
     slope_of, gradient_of = pieces(advrec)
@@ -167,10 +227,10 @@ def path_of(
             if not first:
                 total = total + float(share) * gradient_of(loss_fn, words + delta, weights)
             slope = slope_of(loss_fn, words if at_words else words + delta, weights)
-            moved = delta + factor * move(slope, ids, eps=eps if long else step)
+            moved = (0 if replace else delta) + factor * move(slope, ids, eps=eps if long else step)
             if drift:
                 words = words + delta
-            delta = keep(moved, eps)
+            delta = keep(words + moved, eps) - words if about_zero else keep(moved, eps)
             if first:
                 total = total + float(share) * gradient_of(loss_fn, words + delta, weights)
         return total
@@ -179,7 +239,7 @@ def path_of(
 
 
 def test_nothing_is_thrown_away(advrec, ops, moves, track_ops):
-    clip = track_ops[-1]
+    total, root, _, _, clip = track_ops
 
     def listed(loss_fn, words, ids, weights, start, *, eps, step, steps):
         found, move = [], start
@@ -189,8 +249,10 @@ def test_nothing_is_thrown_away(advrec, ops, moves, track_ops):
             move = advrec.project(move + moves()(slope, ids, eps=step), eps=eps, norm="l2")
         return sum(found) / len(found)
 
-    for right in (path_of(advrec, moves()), listed):
-        assert exercise("15.3").judge(right).status == CORRECT
+    wasteful, thrifty = (exercise("15.3").judge(answer) for answer in (path_of(advrec, moves()), listed))
+    assert wasteful.status == thrifty.status == CORRECT
+    # Two calls at each of three places, and one that this answer makes for nothing.
+    assert "the loss 7 times at 3 places" in wasteful.message and "to improve" not in thrifty.message
     right = moves()
 
     def only(place):
@@ -198,6 +260,9 @@ def test_nothing_is_thrown_away(advrec, ops, moves, track_ops):
 
     def sphere(delta, eps):
         return moves()(delta, advrec.tensor(np.ones(delta.shape[:2], np.int64)), eps=eps)
+
+    def word_by_word(delta, eps):
+        return delta * clip(eps / root(total(delta**2, (2,))), 0.0, 1.0)
 
     messages = {
         refused("15.3", path_of(advrec, right, shares=only(-1)), "at the last place alone"),
@@ -216,8 +281,12 @@ def test_nothing_is_thrown_away(advrec, ops, moves, track_ops):
         refused("15.3", path_of(advrec, right, factor=-1.0), "your path goes down"),
         refused("15.3", path_of(advrec, right, keep=sphere), "A ball has an inside"),
         refused("15.3", path_of(advrec, right, keep=lambda d, eps: clip(d, -eps, eps)), "that is a box"),
+        refused("15.3", path_of(advrec, right, replace=True), "takes the place of the move"),
+        refused("15.3", path_of(advrec, right, about_zero=True), "your ball lies around zero"),
+        refused("15.3", path_of(advrec, right, keep=word_by_word), "each word's move by itself"),
+        refused("15.3", path_of(advrec, moves(mask="never", over=None)), "whole batch, padding included"),
     }
-    assert len(messages) == 16
+    assert len(messages) == 20
 
 
 @pytest.mark.parametrize("letter", ["a", "c", "d"])
