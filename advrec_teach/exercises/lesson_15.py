@@ -444,7 +444,9 @@ def _path(
             if not move_first:
                 total = total + share * loss_fn.gradient(words + delta, weights)
             slope = loss_fn.slope(words if at_words else words + delta, weights)
-            moved = (0 if replace else delta) + sign * move(slope, ids, eps if long else step)
+            moved = sign * move(slope, ids, eps if long else step)
+            if not replace:
+                moved = delta + moved
             if drift:
                 words = words + delta
             delta = keep(words + moved, eps) - words if about_zero else keep(moved, eps)
