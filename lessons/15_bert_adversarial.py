@@ -4,7 +4,7 @@
 #     title: What does adversarial fine-tuning change?
 #     minutes: 100
 #     data: [reviews, minilm]
-#     prerequisites: ["00", "08", "10", "11"]
+#     prerequisites: ["00", "08", "10", "11", "14"]
 # ---
 
 # %% [markdown]
@@ -487,9 +487,7 @@ plots.label(axis, x="macro-F1 less that of plain, as many steps: median and 5 to
 width = min(gains[name][2] - gains[name][0] for name in ROBUST)
 above = [runs[name]["AUC"] - twice["AUC"] for name in ROBUST]
 claim("clean F1 of plain", plain["F1"])
-claim("clean F1 of plain with twice the steps", twice["F1"])
 claim("clean AUC of plain", plain["AUC"])
-claim("clean AUC of FGM training", runs["fgm"]["AUC"])
 claim("no defence's clean AUC is more than 0.01 above plain with twice the steps", bool(max(above) < 0.01))
 claim("each defence keeps the clean AUC within 0.05 of plain with twice the steps", bool(min(above) > -0.05))
 claim("F1 of each defence against plain: the interval is wider than 0.01", bool(width > 0.01))
@@ -633,8 +631,6 @@ claim(
     "in each place, the model that trained there keeps more than the other one",
     bool(words_row[on_words] > states_row[on_words] and states_row[on_states] > words_row[on_states]),
 )
-claim("AUC after FGM on the words: trained after layer 1", states_row[on_words])
-claim("AUC after FGM on the states: plain", plain_row[on_states])
 claim("AUC after FGM on the states: trained on the words", words_row[on_states])
 
 # %% [markdown]

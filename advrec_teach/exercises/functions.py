@@ -394,7 +394,10 @@ def _difference(result: Any, truth: Any, tolerance: float) -> str | None:
         return None
     if isinstance(result, tuple):
         if truth.ndim > 1 and len(result) == len(truth) and all(_rows_of(part, truth) for part in result):
-            return "the function should return one array, it returned a list of rows: np.array(rows) makes it one."
+            return (
+                "the function should return one array, it returned a list of rows: np.array(rows) makes it one, and "
+                "of tensors torch.stack(rows) or tf.stack(rows)."
+            )
         return f"the function should return one value, it returned {len(result)}."
     if result.shape != truth.shape:
         only = ": take its only entry" if result.size == 1 and truth.shape == () else ""
