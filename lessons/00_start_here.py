@@ -705,7 +705,7 @@ claim(
 #     subGraphTitleMargin: {top: 2, bottom: 14}
 # ---
 # flowchart TB
-#   accTitle: The map of the course: 23 lessons in five parts; lessons 00 to 12 and 14 are ready
+#   accTitle: The map of the course: 23 lessons in five parts; 00 to 12 and 14 ready
 #   subgraph A["A · Start"]
 #     L00["00 Start here"]:::ready
 #     L01["01 Recommend and measure"]:::ready
