@@ -47,7 +47,7 @@ SEED = 0
 # %% tags=["nbval-ignore-output"]
 SIZES = {
     "smoke": {"layers": 1, "tokens": 12, "train": 200, "test": 60, "attacked": 24, "start": 6, "steps": 2},
-    "quick": {"layers": 2, "tokens": 20, "train": 4000, "test": 500, "attacked": 120, "start": 100, "steps": 20},
+    "quick": {"layers": 2, "tokens": 20, "train": 4000, "test": 500, "attacked": 96, "start": 100, "steps": 20},
     "full": {"layers": 6, "tokens": 96, "train": 15000, "test": 4000, "attacked": 400, "start": 900, "steps": 400},
 }[PROFILE]
 device = advrec.setup(lesson="15", profile=PROFILE, seed=SEED)
