@@ -165,6 +165,19 @@ def check_classifier(layers: int, classes: int, dropout: float, activation: str,
         raise ValueError(f'precision is {precision!r}; choose "float32" or "bfloat16", or leave it out.')
 
 
+def check_layer(layer: int, layers: int) -> None:
+    """Check the place of a move: 0 for the words, k for the states after layer k.
+
+    Raises
+    ------
+    ValueError
+        If the model has no such layer.
+    """
+    check_whole("layer", layer, 0)
+    if layer > layers:
+        raise ValueError(f"layer is {layer}; the model has {layers}, and 0 stands for the words.")
+
+
 def check_fit_text(
     labels: ArrayLike,
     classes: int,

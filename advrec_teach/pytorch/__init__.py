@@ -57,6 +57,7 @@ from advrec_teach.pytorch.profiles import generated_profiles, gradient_profiles,
 from advrec_teach.pytorch.robustness import attack_vectors, ranking_loss, robustness_curve
 from advrec_teach.pytorch.sequential import SequentialModel, fit_sequential, sequential_loss
 from advrec_teach.pytorch.tensors import generator, numpy, tensor, value_and_grad
+from advrec_teach.pytorch.text_defences import attack_texts, belief_divergence, fit_robust_text
 from advrec_teach.pytorch.ward import fit_ward, power_iteration
 
 __all__ = [
@@ -69,7 +70,9 @@ __all__ = [
     "SequentialModel",
     "SetGenerator",
     "TextClassifier",
+    "attack_texts",
     "attack_vectors",
+    "belief_divergence",
     "bpr_gradients",
     "bpr_loss",
     "critic_loss",
@@ -88,6 +91,7 @@ __all__ = [
     "fit_generator",
     "fit_irgan",
     "fit_private",
+    "fit_robust_text",
     "fit_sequence_gan",
     "fit_sequential",
     "fit_text_classifier",

@@ -15,9 +15,12 @@ from torch import nn
 
 from advrec_teach.pytorch import _setup
 from advrec_teach.pytorch.tensors import numpy, tensor
-from advrec_teach.reference_text import ACTIVATIONS, CLIP, check_classifier, first_head, stored_weights
+from advrec_teach.reference_text import ACTIVATIONS, CLIP, check_classifier, check_layer, first_head, stored_weights
 from advrec_teach.text_training import History, fit
 from advrec_teach.texts import EncodedTexts
+
+ATTENTION = "advrec"
+"""The name under which Transformers finds the attention of this module."""
 
 
 def _fast_bfloat16() -> bool:
@@ -28,16 +31,36 @@ def _fast_bfloat16() -> bool:
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
+def _attention(
+    module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor, **given: Any
+) -> tuple[torch.Tensor, None]:
+    """Return attention for Transformers, shape [n, t, heads, width]; a CPU computes it in float32 at any precision.
+
+    PyTorch's backward pass through attention in bfloat16 takes a CPU ten times as long as the one in float32.
+    """
+    whole: AbstractContextManager[Any] = nullcontext()
+    dtype = query.dtype
+    if query.device.type == "cpu" and dtype == torch.bfloat16:
+        whole = torch.autocast("cpu", enabled=False)
+        query, key, value = query.float(), key.float(), value.float()
+    with whole:
+        found = nn.functional.scaled_dot_product_attention(query, key, value, mask, scale=given["scaling"])
+    return found.transpose(1, 2).to(dtype), None
+
+
 def _encoder(layers: int, activation: str) -> Any:
     """Return the first layers of the pretrained network, without the layer that BERT pools with."""
-    from transformers import BertConfig, BertModel
+    from transformers import AttentionInterface, BertConfig, BertModel
 
     from advrec_teach.data import minilm_path
+
+    AttentionInterface.register(ATTENTION, _attention)
 
     config = BertConfig.from_json_file(minilm_path() / "config.json")
     config.num_hidden_layers, config.hidden_act = layers, ACTIVATIONS[activation]
     # Dropout inside the encoder would slow every step down and buy nothing in the few hundred that the course makes.
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+    config._attn_implementation = ATTENTION
     encoder = BertModel(config, add_pooling_layer=False)
     stored = stored_weights(layers)
     with torch.no_grad():
@@ -108,7 +131,9 @@ class TextClassifier(nn.Module):
         """Return the vectors of the words ``ids`` [n, t], before positions are added: shape [n, t, 384]."""
         return self.encoder.embeddings.word_embeddings(tensor(ids, "int64"))
 
-    def states(self, ids: Any, *, embeddings: torch.Tensor | None = None) -> torch.Tensor:
+    def states(
+        self, ids: Any, *, embeddings: torch.Tensor | None = None, move: torch.Tensor | None = None, layer: int = 0
+    ) -> torch.Tensor:
         """Return the last states of the encoder, shape [n, t, 384], float32.
 
         Parameters
@@ -117,28 +142,40 @@ class TextClassifier(nn.Module):
             Word ids, shape [n, t], padded with 0; no word attends to padding.
         embeddings
             What stands in the place of the words' vectors, shape [n, t, 384].
+        move, layer
+            What is added to the states after this layer, shape [n, t, 384]; with layer 0 to the words' vectors.
         """
         ids = tensor(ids, "int64")
         embeddings = self.embed(ids) if embeddings is None else embeddings
+        moves: AbstractContextManager[Any] = nullcontext()
+        if move is not None:
+            check_layer(layer, self.layers)
+            embeddings = embeddings + move if layer == 0 else embeddings
+            if layer > 0:
+                moves = self.encoder.encoder.layer[layer - 1].register_forward_hook(lambda _, __, state: state + move)
         # Given with all four axes, the mask is used as it is; a flat one is looked at first, which makes a GPU wait.
         real = (ids != 0)[:, None, None, :].expand(-1, 1, ids.shape[1], -1)
-        with self._autocast():
+        with self._autocast(), moves:
             found = self.encoder(inputs_embeds=embeddings, attention_mask=real)
         return found.last_hidden_state.float()
 
-    def pool(self, ids: Any, *, embeddings: torch.Tensor | None = None) -> torch.Tensor:
+    def pool(
+        self, ids: Any, *, embeddings: torch.Tensor | None = None, move: torch.Tensor | None = None, layer: int = 0
+    ) -> torch.Tensor:
         """Return a text's vector, the mean of its states over its real words: shape [n, 384]."""
         ids = tensor(ids, "int64")
         real = (ids != 0).unsqueeze(-1)
-        return (self.states(ids, embeddings=embeddings) * real).sum(1) / real.sum(1)
+        return (self.states(ids, embeddings=embeddings, move=move, layer=layer) * real).sum(1) / real.sum(1)
 
     def head(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return the logits of texts with these vectors: shape [n, classes]."""
         return vectors @ self.weight + self.bias
 
-    def logits(self, ids: Any, *, embeddings: torch.Tensor | None = None) -> torch.Tensor:
+    def logits(
+        self, ids: Any, *, embeddings: torch.Tensor | None = None, move: torch.Tensor | None = None, layer: int = 0
+    ) -> torch.Tensor:
         """Return the logits of texts, shape [n, classes], without dropout; parameters as in :meth:`states`."""
-        return self.head(self.pool(ids, embeddings=embeddings))
+        return self.head(self.pool(ids, embeddings=embeddings, move=move, layer=layer))
 
     forward = logits
 
@@ -149,6 +186,12 @@ class TextClassifier(nn.Module):
     def copy(self) -> "TextClassifier":
         """Return a model with the same weights in memory of its own."""
         return copy.deepcopy(self)
+
+    def assign(self, other: "TextClassifier") -> None:
+        """Take over what training changes from a model with as many layers and classes."""
+        with torch.no_grad():
+            for mine, theirs in zip(self.trained().values(), other.trained().values(), strict=True):
+                mine.copy_(theirs)
 
 
 def text_loss(logits: torch.Tensor, labels: Any, class_weights: Any = None) -> torch.Tensor:

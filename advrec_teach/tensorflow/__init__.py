@@ -59,6 +59,7 @@ from advrec_teach.tensorflow.profiles import generated_profiles, gradient_profil
 from advrec_teach.tensorflow.robustness import attack_vectors, ranking_loss, robustness_curve
 from advrec_teach.tensorflow.sequential import SequentialModel, fit_sequential, sequential_loss
 from advrec_teach.tensorflow.tensors import generator, numpy, tensor, value_and_grad
+from advrec_teach.tensorflow.text_defences import attack_texts, belief_divergence, fit_robust_text
 from advrec_teach.tensorflow.ward import fit_ward, power_iteration
 
 __all__ = [
@@ -71,7 +72,9 @@ __all__ = [
     "SequentialModel",
     "SetGenerator",
     "TextClassifier",
+    "attack_texts",
     "attack_vectors",
+    "belief_divergence",
     "bpr_gradients",
     "bpr_loss",
     "critic_loss",
@@ -90,6 +93,7 @@ __all__ = [
     "fit_generator",
     "fit_irgan",
     "fit_private",
+    "fit_robust_text",
     "fit_sequence_gan",
     "fit_sequential",
     "fit_text_classifier",

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from advrec_teach.reference_text import CLIP, WIDTH, check_classifier, first_head
+from advrec_teach.reference_text import CLIP, WIDTH, check_classifier, check_layer, first_head
 from advrec_teach.tensorflow import _setup
 from advrec_teach.tensorflow.tensors import numpy, tensor
 from advrec_teach.text_training import History, fit
@@ -107,7 +107,9 @@ class TextClassifier(keras.Model):
         """Return the vectors of the words ``ids`` [n, t], before positions are added: shape [n, t, 384]."""
         return tf.gather(tf.convert_to_tensor(self.encoder.token_embedding.embeddings), tensor(ids, "int32"))
 
-    def states(self, ids: Any, *, embeddings: tf.Tensor | None = None) -> tf.Tensor:
+    def states(
+        self, ids: Any, *, embeddings: tf.Tensor | None = None, move: tf.Tensor | None = None, layer: int = 0
+    ) -> tf.Tensor:
         """Return the last states of the encoder, shape [n, t, 384], float32.
 
         Parameters
@@ -116,29 +118,41 @@ class TextClassifier(keras.Model):
             Word ids, shape [n, t], padded with 0; no word attends to padding.
         embeddings
             What stands in the place of the words' vectors, shape [n, t, 384].
+        move, layer
+            What is added to the states after this layer, shape [n, t, 384]; with layer 0 to the words' vectors.
         """
         ids = tensor(ids, "int32")
         encoder, mask = self.encoder, ids != 0
         x = self.embed(ids) if embeddings is None else embeddings
+        if move is not None:
+            check_layer(layer, len(encoder.transformer_layers))
+            x = x + move if layer == 0 else x
         x = encoder.embeddings_add((x, encoder.position_embedding(x), encoder.segment_embedding(tf.zeros_like(ids))))
         x = encoder.embeddings_layer_norm(x)
-        for layer in encoder.transformer_layers:
-            x = layer(x, padding_mask=mask)
+        for number, block in enumerate(encoder.transformer_layers, 1):
+            x = block(x, padding_mask=mask)
+            if move is not None and layer == number:
+                x = x + tf.cast(move, x.dtype)
         return tf.cast(x, tf.float32)
 
-    def pool(self, ids: Any, *, embeddings: tf.Tensor | None = None) -> tf.Tensor:
+    def pool(
+        self, ids: Any, *, embeddings: tf.Tensor | None = None, move: tf.Tensor | None = None, layer: int = 0
+    ) -> tf.Tensor:
         """Return a text's vector, the mean of its states over its real words: shape [n, 384]."""
         ids = tensor(ids, "int32")
         real = tf.cast(ids != 0, tf.float32)[..., None]
-        return tf.reduce_sum(self.states(ids, embeddings=embeddings) * real, 1) / tf.reduce_sum(real, 1)
+        states = self.states(ids, embeddings=embeddings, move=move, layer=layer)
+        return tf.reduce_sum(states * real, 1) / tf.reduce_sum(real, 1)
 
     def head(self, vectors: tf.Tensor) -> tf.Tensor:
         """Return the logits of texts with these vectors: shape [n, classes]."""
         return tf.matmul(vectors, tf.convert_to_tensor(self.weight)) + tf.convert_to_tensor(self.bias)
 
-    def logits(self, ids: Any, *, embeddings: tf.Tensor | None = None) -> tf.Tensor:
+    def logits(
+        self, ids: Any, *, embeddings: tf.Tensor | None = None, move: tf.Tensor | None = None, layer: int = 0
+    ) -> tf.Tensor:
         """Return the logits of texts, shape [n, classes], without dropout; parameters as in :meth:`states`."""
-        return self.head(self.pool(ids, embeddings=embeddings))
+        return self.head(self.pool(ids, embeddings=embeddings, move=move, layer=layer))
 
     call = logits
 
@@ -150,9 +164,13 @@ class TextClassifier(keras.Model):
     def copy(self) -> "TextClassifier":
         """Return a model with the same weights in memory of its own."""
         other = type(self)(**self._settings)
-        for mine, theirs in zip(self.trained().values(), other.trained().values(), strict=True):
-            theirs.assign(mine)
+        other.assign(self)
         return other
+
+    def assign(self, other: "TextClassifier") -> None:
+        """Take over what training changes from a model with as many layers and classes."""
+        for mine, theirs in zip(self.trained().values(), other.trained().values(), strict=True):
+            mine.assign(theirs)
 
 
 def text_loss(logits: tf.Tensor, labels: Any, class_weights: Any = None) -> tf.Tensor:
