@@ -199,6 +199,8 @@ claim(
 #
 # ## The listing that everybody copies
 #
+# **Question.** Which of the lines below can go wrong without a message?
+#
 # Fine-tuning against such moves is often shown as a helper with two methods and five lines in the loop:
 #
 #     loss(batch).backward()       # the gradient of the weights, and of the table of words
@@ -273,6 +275,9 @@ claim("with one norm for 64 texts, half of them move by less than a tenth of EPS
 # against is then another attack than the one you wrote down.
 #
 # ## Four ways to train, two controls, and what they cost
+#
+# **Question.** Guess which row below costs most a step, and which row tells you whether the *direction* of the moves
+# matters.
 #
 # All of them go on from `start`; `plain` and `random` are the controls. A *pass* is one forward and one backward pass
 # through the network.
@@ -509,14 +514,17 @@ claim("F1 of each defence against plain: the interval is wider than 0.01", bool(
 # with another `SEED` and watch which rows change sides. If a paper reports a gain of half a point, ask for its seeds.
 #
 # ## What does a step cost?
+#
+# **Question.** The passes are counted above. Will the clock agree?
 
 # %% tags=["nbval-ignore-output"]
 per_step = {name: row["seconds a step"] for name, row in runs.items() if "seconds a step" in row}
 plots.table([{"trained": n, "seconds a step": s, "against plain": s / per_step["plain"]} for n, s in per_step.items()])
 
 # %% [markdown]
-# *Takeaway:* the bill is the count of passes, a little less where a pass is for the words only. The column is one
-# measurement of your machine, so no claim is made of it.
+# *Takeaway:* the bill is about the count of passes; less where a pass is for the words only, and the step of the
+# optimiser is paid once, however many passes there were. The column is one measurement of your machine, so no claim is
+# made of it.
 #
 # ## How far does it reach?
 #
