@@ -264,7 +264,8 @@ def test_a_target_is_reached_where_the_curve_stays_above_it():
 def test_an_unknown_part_is_one_clear_line(capsys):
     with pytest.raises(SystemExit):
         command.main(["atacks"])
-    assert "unknown part atacks; there are attacks, bpr, adversarial, evaluation, overheads" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "unknown part atacks; there are attacks, bpr, adversarial, texts, evaluation, overheads" in said
 
 
 @pytest.mark.parametrize(("holds", "quick", "status"), [(True, False, 0), (False, False, 1), (False, True, 0)])
