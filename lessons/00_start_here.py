@@ -705,7 +705,7 @@ claim(
 #     subGraphTitleMargin: {top: 2, bottom: 14}
 # ---
 # flowchart TB
-#   accTitle: The map of the course: 23 lessons in five parts; 00 to 12 and 14 ready
+#   accTitle: The map of the course: 23 lessons in five parts; 00 to 12 and 14 to 17 ready
 #   subgraph A["A · Start"]
 #     L00["00 Start here"]:::ready
 #     L01["01 Recommend and measure"]:::ready
@@ -728,9 +728,9 @@ claim(
 #   end
 #   subgraph D["D · Language models"]
 #     L14["14 BERT"]:::ready
-#     L15["15 BERT adversarial"]:::planned
-#     L16["16 Text attacks"]:::planned
-#     L17["17 LLM recommender"]:::planned
+#     L15["15 BERT adversarial"]:::ready
+#     L16["16 Text attacks"]:::ready
+#     L17["17 LLM recommender"]:::ready
 #   end
 #   subgraph E["E · Ship it"]
 #     L18["18 Tracking"]:::planned
