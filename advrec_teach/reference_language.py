@@ -143,3 +143,43 @@ def token_log_probabilities(logits: ArrayLike, ids: ArrayLike) -> Floats:
     """
     after = log_softmax(np.asarray(logits, np.float64))[:, :-1]
     return np.take_along_axis(after, np.asarray(ids)[:, 1:, None], axis=2)[..., 0]
+
+
+def mean_log_likelihood(logits: ArrayLike, ids: ArrayLike, lengths: ArrayLike) -> Floats:
+    """Return the mean log-probability of the tokens of each text that continues one token, shape [n].
+
+    Parameters
+    ----------
+    logits
+        What the model says after each token, shape [n, t, vocabulary].
+    ids
+        The tokens read: the last of a prompt, the text, padding; shape [n, t].
+    lengths
+        Tokens of each text, at least one and at most t - 1: shape [n].
+    """
+    values, count = token_log_probabilities(logits, ids), np.asarray(lengths)
+    real = np.arange(values.shape[1]) < count[:, None]
+    return np.where(real, values, 0.0).sum(1) / count
+
+
+def best_swaps(slope: ArrayLike, table: ArrayLike, k: int) -> NDArray[np.int64]:
+    """Return the k tokens of each position that promise the largest rise, the best first: shape [positions, k].
+
+    To first order a loss with the gradient g at the vector e changes by g . (w - e) when w stands there instead;
+    g . e is the same for all tokens.
+
+    Parameters
+    ----------
+    slope
+        Gradient with respect to the vectors of the positions, shape [positions, width].
+    table
+        Vectors of the tokens, shape [vocabulary, width].
+    k
+        How many.
+
+    Notes
+    -----
+    Ebrahimi et al., "HotFlip: White-Box Adversarial Examples for Text Classification", ACL 2018.
+    """
+    promised = np.asarray(slope, np.float64) @ np.asarray(table, np.float64).T
+    return np.argsort(-promised, axis=1, kind="stable")[:, :k]

@@ -7,6 +7,7 @@ of what the 4 bits have already cost). Knows no framework.
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from functools import cache
@@ -217,3 +218,13 @@ def encode(text: str, *, marks: bool = False) -> list[int]:
 def decode(ids: Any) -> str:
     """Return the text of these token ids."""
     return tokenizer().decode([int(number) for number in np.asarray(ids).reshape(-1)], skip_special_tokens=False)
+
+
+def plain_words() -> NDArray[np.int64]:
+    """Return the ids of tokens that are a blank and at least three lower-case letters, in order.
+
+    A text made of such words is read back as the same tokens.
+    """
+    vocabulary = tokenizer().get_vocab()
+    found = [number for token, number in vocabulary.items() if re.fullmatch("Ġ[a-z]{3,}", token)]
+    return np.array(sorted(found), np.int64)

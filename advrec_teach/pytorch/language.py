@@ -72,12 +72,19 @@ class LanguageModel:
 
     def __init__(self, folder: Path | None = None):
         from transformers import LlamaForCausalLM
+        from transformers.utils import logging
 
         from advrec_teach.smollm import model_path
 
-        network = LlamaForCausalLM.from_pretrained(
-            str(folder or model_path()), dtype=torch.float32, local_files_only=True, use_safetensors=True
-        )
+        shown = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()
+        try:
+            network = LlamaForCausalLM.from_pretrained(
+                str(folder or model_path()), dtype=torch.float32, local_files_only=True, use_safetensors=True
+            )
+        finally:
+            if shown:
+                logging.enable_progress_bar()
         network.requires_grad_(False)
         self.network: Any = network.eval().to(_setup.device())
         self.table: torch.Tensor = self.network.model.embed_tokens.weight.data
@@ -223,3 +230,43 @@ def read_continuations(
                 value = logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(1)
                 found[part[text], place] = numpy(value)
     return found, states
+
+
+def mean_log_likelihood(logits: torch.Tensor, ids: Any, lengths: Any) -> torch.Tensor:
+    """Return the mean log-probability of the tokens of each text that continues one token, shape [n].
+
+    Parameters
+    ----------
+    logits
+        What the model says after each token, shape [n, t, vocabulary].
+    ids
+        The tokens read: the last of a prompt, the text, padding; shape [n, t].
+    lengths
+        Tokens of each text, at least one and at most t - 1: shape [n].
+    """
+    ids, lengths = tensor(ids, "int64"), tensor(lengths, "int64")
+    values = torch.log_softmax(logits, -1)[:, :-1].gather(2, ids[:, 1:, None])[..., 0]
+    real = torch.arange(values.shape[1], device=values.device) < lengths[:, None]
+    return (values * real).sum(1) / lengths
+
+
+def best_swaps(slope: torch.Tensor, table: torch.Tensor, k: int) -> torch.Tensor:
+    """Return the k tokens of each position that promise the largest rise, the best first: shape [positions, k].
+
+    To first order a loss with the gradient g at the vector e changes by g . (w - e) when w stands there instead;
+    g . e is the same for all tokens.
+
+    Parameters
+    ----------
+    slope
+        Gradient with respect to the vectors of the positions, shape [positions, width].
+    table
+        Vectors of the tokens, shape [vocabulary, width].
+    k
+        How many.
+
+    Notes
+    -----
+    Ebrahimi et al., "HotFlip: White-Box Adversarial Examples for Text Classification", ACL 2018.
+    """
+    return (slope @ table.T).topk(k, dim=1).indices

@@ -48,6 +48,13 @@ from advrec_teach.tensorflow.gan_recommenders import (
     item_mixture,
     policy_loss,
 )
+from advrec_teach.tensorflow.language import (
+    LanguageModel,
+    Memory,
+    best_swaps,
+    mean_log_likelihood,
+    read_continuations,
+)
 from advrec_teach.tensorflow.privacy import (
     SetGenerator,
     example_gradients,
@@ -64,6 +71,8 @@ from advrec_teach.tensorflow.ward import fit_ward, power_iteration
 __all__ = [
     "BPRModel",
     "InteractionVAE",
+    "LanguageModel",
+    "Memory",
     "RowDiscriminator",
     "RowGenerator",
     "SequenceDiscriminator",
@@ -72,6 +81,7 @@ __all__ = [
     "SetGenerator",
     "TextClassifier",
     "attack_vectors",
+    "best_swaps",
     "bpr_gradients",
     "bpr_loss",
     "critic_loss",
@@ -104,6 +114,7 @@ __all__ = [
     "gumbel_noise",
     "gumbel_softmax",
     "item_mixture",
+    "mean_log_likelihood",
     "mlp",
     "numpy",
     "pgd_delta",
@@ -114,6 +125,7 @@ __all__ = [
     "project",
     "random_delta",
     "ranking_loss",
+    "read_continuations",
     "reinforce_loss",
     "ring_data",
     "robust_loss",

@@ -293,3 +293,43 @@ def read_continuations(
                 )
                 found[part[text], place] = -numpy(losses)
     return found, states
+
+
+def mean_log_likelihood(logits: tf.Tensor, ids: Any, lengths: Any) -> tf.Tensor:
+    """Return the mean log-probability of the tokens of each text that continues one token, shape [n].
+
+    Parameters
+    ----------
+    logits
+        What the model says after each token, shape [n, t, vocabulary].
+    ids
+        The tokens read: the last of a prompt, the text, padding; shape [n, t].
+    lengths
+        Tokens of each text, at least one and at most t - 1: shape [n].
+    """
+    ids, lengths = tensor(ids, "int64"), tensor(lengths, "int64")
+    values = tf.gather(tf.nn.log_softmax(logits)[:, :-1], ids[:, 1:], axis=2, batch_dims=2)
+    real = tf.sequence_mask(lengths, tf.shape(values)[1], dtype=values.dtype)
+    return tf.reduce_sum(values * real, 1) / tf.cast(lengths, values.dtype)
+
+
+def best_swaps(slope: tf.Tensor, table: tf.Tensor, k: int) -> tf.Tensor:
+    """Return the k tokens of each position that promise the largest rise, the best first: shape [positions, k].
+
+    To first order a loss with the gradient g at the vector e changes by g . (w - e) when w stands there instead;
+    g . e is the same for all tokens.
+
+    Parameters
+    ----------
+    slope
+        Gradient with respect to the vectors of the positions, shape [positions, width].
+    table
+        Vectors of the tokens, shape [vocabulary, width].
+    k
+        How many.
+
+    Notes
+    -----
+    Ebrahimi et al., "HotFlip: White-Box Adversarial Examples for Text Classification", ACL 2018.
+    """
+    return tf.math.top_k(tf.matmul(slope, table, transpose_b=True), k).indices
