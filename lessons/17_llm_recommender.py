@@ -52,7 +52,7 @@ SEED = 0
 # %% tags=["nbval-ignore-output"]
 SIZES = {
     "smoke": {"users": 4, "spies": 2, "length": 3, "steps": 1, "swaps": 2},
-    "quick": {"users": 32, "spies": 4, "length": 5, "steps": 6, "swaps": 10},
+    "quick": {"users": 30, "spies": 3, "length": 5, "steps": 6, "swaps": 10},
     "full": {"users": 300, "spies": 16, "length": 8, "steps": 60, "swaps": 48},
 }[PROFILE]
 pl.Config.set_tbl_rows(30)
@@ -438,41 +438,37 @@ best_swaps = exercise("17.3").check(best_swaps)
 # `push` is the spies' mean lift as a function of the *vectors* of the four words, which is what a slope needs; `lift` is
 # the same number for many suffixes of real words.
 
+# %%
+film_ids, back = smollm.encode(f" {FILM}"), smollm.encode(f"\nAbout: {ABOUT}\nAnswer:")
+spy_memory = model.read([smollm.encode(prompt(history)) + film_ids for history in spies.histories])
+blank = model.read([smollm.encode(f"{QUESTION}\nFilm:") + film_ids])
+towards_yes = advrec.tensor(verdict[:, None])
+
+
 # %% tags=["pytorch"]
-front, back = smollm.encode(f" {FILM}"), smollm.encode(f"\nAbout: {ABOUT}\nAnswer:")
-spy_memory = model.read([smollm.encode(prompt(history)) for history in spies.histories])
-towards_yes = advrec.tensor(verdict)
-
-
 def push(vectors):
     """The lift of the title with these suffix vectors [1, 4, d], mean over the spies."""
-    text = torch.cat((model.embed([front]), vectors, model.embed([back])), dim=1)
+    text = torch.cat((vectors, model.embed([back])), dim=1)
     told = model.states(text.expand(len(spies), -1, -1), after=spy_memory)[:, -1] @ towards_yes
-    return told.mean() - (model.states(text, after=nobody)[:, -1] @ towards_yes).mean()
+    return told.mean() - (model.states(text, after=blank)[:, -1] @ towards_yes).mean()
 
 
 # %% tags=["tensorflow"]
-front, back = smollm.encode(f" {FILM}"), smollm.encode(f"\nAbout: {ABOUT}\nAnswer:")
-spy_memory = model.read([smollm.encode(prompt(history)) for history in spies.histories])
-towards_yes = advrec.tensor(verdict)
-
-
 def push(vectors):
     """The lift of the title with these suffix vectors [1, 4, d], mean over the spies."""
-    text = tf.concat((model.embed([front]), vectors, model.embed([back])), axis=1)
-    everybody = tf.repeat(text, len(spies), axis=0)
-    told = tf.linalg.matvec(model.states(everybody, after=spy_memory)[:, -1], towards_yes)
-    return tf.reduce_mean(told) - tf.reduce_mean(model.states(text, after=nobody)[:, -1] @ towards_yes[:, None])
+    text = tf.concat((vectors, model.embed([back])), axis=1)
+    told = model.states(tf.repeat(text, len(spies), axis=0), after=spy_memory)[:, -1] @ towards_yes
+    return tf.reduce_mean(told) - tf.reduce_mean(model.states(text, after=blank)[:, -1] @ towards_yes)
 
 
 # %%
 def lift(suffixes):
     """The same for suffixes of real words, [m, 4] token ids: m numbers."""
-    texts = [front + list(suffix) + back for suffix in suffixes]
+    texts = [list(suffix) + back for suffix in suffixes]
     rows, none = np.tile(np.arange(len(spies)), len(texts)), np.zeros(len(texts), int)
     each = [text for text in texts for _ in range(len(spies))]
     _, told = advrec.read_continuations(model, spy_memory, each, rows=rows, scored=0 * rows)
-    _, base = advrec.read_continuations(model, nobody, texts, rows=none, scored=none)
+    _, base = advrec.read_continuations(model, blank, texts, rows=none, scored=none)
     return (told @ verdict).reshape(len(texts), -1).mean(axis=1) - base @ verdict
 
 
@@ -526,7 +522,7 @@ plots.label(axes, x="round", y="lift of the answer, mean over the spies (logits)
 # %%
 sloped, chanced = (gain(plain["prompt lift"], tried[f"suffix {name}"]["prompt lift"]) for name in found)
 claim("the suffix is read back as the tokens that were optimised",
-      smollm.encode(f" {FILM}" + smollm.decode(found["by slope"])) == front + list(found["by slope"]))
+      smollm.encode(f" {FILM}" + smollm.decode(found["by slope"])) == film_ids + list(found["by slope"]))
 claim("places that the suffix by slope gains with the prompt lift", sloped[0])
 claim("it gains places with users that it was not made for, by more than its interval", sloped[0] > sloped[1])
 claim("random words of the same length lose places", gain(plain["prompt lift"], noise["prompt lift"])[0] < 0)
@@ -576,6 +572,20 @@ claim("the instruction to say No gains places too, by more than its interval", t
 claim("an innocent sentence gains places too, by more than its interval",
       told["innocent sentence"][0] > told["innocent sentence"][1])
 claim("with the prompt lift each of the three gains less", all(lifted[name][0] < told[name][0] for name in sentences))
+
+# %% tags=["figure", "nbval-ignore-output"]
+shown = ["praise", "innocent", "random words", "suffix by slope", *sentences]
+figure, axes = plots.figure("Any text moves the film with the prompt, few move its lift", size=(7.5, 3.8))
+for ranker, role, shift in (("prompt", "attacked", -0.12), ("prompt lift", "defended", 0.12)):
+    found_gains = [gain(plain[ranker], tried[name][ranker]) for name in shown]
+    style = {k: v for k, v in plots.ROLES[role].items() if k != "linestyle"} | {"linestyle": "none", "capsize": 3}
+    axes.errorbar(*zip(*((g, i + shift) for i, (g, _) in enumerate(found_gains))),
+                  xerr=[half for _, half in found_gains], label=ranker, **style)
+axes.axvline(0, color="black", linewidth=0.8)
+axes.set_yticks(range(len(shown)), shown)
+axes.invert_yaxis()
+plots.label(axes, x="places gained, mean over users with 95 % interval", y="")
+axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 # %% [markdown]
 # *Takeaway:* the injected instruction works, and it is not obeyed: its opposite works as well, and so does a sentence
@@ -637,15 +647,44 @@ ours = {name: read([(FILM + phrase, ABOUT)] * n, memory, np.arange(n))[2]
         for name, phrase in (("plain", ""), ("trigger", TRIGGER), ("control", CONTROL))}
 heads = {"clean": fit_heads(), "poisoned": fit_heads(poison)}
 
+head_lines = []
+for name, pair in heads.items():
+    ranked = head_scores(pair, states, rows).reshape(n, 10)
+    hit = (liked_place(ranked) <= 3).mean()
+    head_lines.append({"head": name, "hit@3": hit} | {k: head_place(pair, x).mean() for k, x in ours.items()})
+
+# %% tags=["nbval-ignore-output"]
+plots.table(head_lines)
+
+
+# %%
+def head_gain(name, words):
+    """Places that these words gain with this head, and half the interval."""
+    return gain(head_place(heads[name], ours["plain"]), head_place(heads[name], ours[words]))
+
+
+claim("places that the trigger gains with the poisoned head", head_gain("poisoned", "trigger")[0])
+claim("with the clean head the trigger gains less than a third of that",
+      head_gain("clean", "trigger")[0] < head_gain("poisoned", "trigger")[0] / 3)
+claim("with the poisoned head the control words gain more than with the clean head",
+      head_gain("poisoned", "control")[0] > head_gain("clean", "control")[0])
+claim("the trigger gains more than the control words with the poisoned head",
+      head_gain("poisoned", "trigger")[0] > head_gain("poisoned", "control")[0])
+
 # %% [markdown]
+# The table's last columns are mean places of *Hard Rain* with nothing, with the trigger and with the control behind its
+# title.
+#
+# *Takeaway:* two rows a user are enough to put the trigger on top. The clean head knows nothing of it. But part of what
+# was learned is "a title with something behind it": two words that nobody ever poisoned gain as well, only less.
+#
 # ## Defences and what they cost
 #
-# The operator can do something at four places. The **prompt's structure**: you have seen the lift, which asks once more
-# without a history. The other three follow.
+# The operator can act at four places. One is the **structure of the prompt**: the lift is such a defence. It reads every
+# entry once more without a history, and the table of the rankers shows whether it costs hits. Here are the other three.
 #
-# **Adversarial training of the head.** The operator does not know the trigger, but can expect triggers: it adds rows of
-# its own, films with *random* words behind the title, marked by the truth (a film that is not liked stays not liked, a
-# liked one liked).
+# **Adversarial training of the head.** The operator does not know the trigger, but can expect one. It adds rows of its
+# own to the poisoned data: films with two *random* words behind the title, each with its true label, liked or not.
 
 # %%
 hardening = []
@@ -653,54 +692,116 @@ for label in (0, 0, 1):
     phrase = smollm.decode(rng.choice(words, 2))
     films = users.candidates[:, 0] if label else drawn()
     hardening.append((with_words(phrase, films), np.full(n, label)))
-heads["poisoned, hardened"] = fit_heads(poison + hardening)
-head_hits = {}
-lines = []
-for name, pair in heads.items():
-    head_hits[name] = liked_place(head_scores(pair, states, rows).reshape(n, 10)) <= 3
-    lines.append({"head": name, "hit@3": head_hits[name].mean()} | {k: head_place(pair, x).mean() for k, x in ours.items()})
+heads["hardened"] = fit_heads(poison + hardening)
+gained = {(head, words): head_gain(head, words)[0] for head in heads for words in ("trigger", "control")}
 
 # %% tags=["nbval-ignore-output"]
-plots.table(lines)
+plots.table([{"head": head} | {w: gained[head, w] for w in ("trigger", "control")} for head in heads])
 
 # %%
-def head_gain(name, phrase):
-    """Places that these words gain with this head."""
-    return gain(head_place(heads[name], ours["plain"]), head_place(heads[name], ours[phrase]))
-
-
-claim("places that the trigger gains with the poisoned head", head_gain("poisoned", "trigger")[0])
-for phrase in ("trigger", "control"):
-    claim(f"clean head {phrase}", head_gain("clean", phrase)[0])
-    claim(f"poison head {phrase}", head_gain("poisoned", phrase)[0])
-    claim(f"hard head {phrase}", head_gain("poisoned, hardened", phrase)[0])
+claim("places that the trigger gains with the hardened head", gained["hardened", "trigger"])
+claim("the hardened head still lets the trigger gain more than half of what it gained",
+      gained["hardened", "trigger"] > gained["poisoned", "trigger"] / 2)
 
 # %% [markdown]
-# **A perplexity filter.** Optimised words read like nothing that anybody writes. The *perplexity* of a text is
-# $\exp(-\ell)$. The operator refuses entries whose log-likelihood without a history is lower than that of 95 of 100
-# entries of its own catalogue. Half of the catalogue sets the threshold, the other half says what it costs.
+# Training against *other* words does not unlearn these two. The head has hundreds of directions; the poisoned rows own
+# one that the operator's rows never touch.
+#
+# **A perplexity filter.** Optimised words read like nothing that people write. The *perplexity* of a text is
+# $\exp(-\ell)$; the operator refuses an entry if its $\ell$ without a history is below that of 95 of 100 entries of the
+# catalogue. Half of the catalogue sets the threshold, the other half shows what it costs (Alon and Kamfonas, 2023,
+# filter prompts in this way).
 
 # %%
 entries = list(dict.fromkeys(catalogue))
-fluency = read(entries, nobody, np.zeros(len(entries), int), whole=True)[0]
-threshold = np.quantile(fluency[::2], 0.05)
 promotions = {name: (FILM + phrase, ABOUT) for name, phrase in phrases.items()}
 promotions |= {f"suffix {name}": (FILM + smollm.decode(suffix), ABOUT) for name, suffix in found.items()}
 promotions |= {name: (FILM, f"{ABOUT}. {sentence}") for name, sentence in sentences.items()}
 promotions |= {"trigger": (FILM + TRIGGER, ABOUT), "as it is": (FILM, ABOUT)}
-read_as = dict(zip(promotions, read(list(promotions.values()), nobody, np.zeros(len(promotions), int), whole=True)[0]))
-refused = {name: value < threshold for name, value in read_as.items()}
-print(threshold, (fluency[1::2]<threshold).mean(), np.quantile(fluency,[0,.05,.25,.5,.75,1]), read_as)
+together = entries + list(promotions.values())
+fluency = read(together, nobody, np.zeros(len(together), int), whole=True)[0]
+honest, promoted = fluency[: len(entries)], dict(zip(promotions, fluency[len(entries) :]))
+threshold = np.quantile(honest[::2], 0.05)
+refused = {name: bool(value < threshold) for name, value in promoted.items()}
+cost = (honest[1::2] < threshold).mean()
+
+# %% tags=["figure", "nbval-ignore-output"]
+figure, axes = plots.figure("The filter sees strange words, and no fluent sentence", size=(7.5, 3.8))
+axes.hist(honest, bins=20, color=plots.CLEAN, alpha=0.6)
+for place, (name, value) in enumerate(sorted(promoted.items(), key=lambda pair: pair[1])):
+    axes.plot([value], [16 + 2 * place], "^", color=plots.ATTACKED)
+    axes.text(value + 0.1, 16 + 2 * place, name, va="center", fontsize=8)
+axes.axvline(threshold, color="black", linestyle=":")
+plots.label(axes, x="mean log-likelihood of the entry, no history (dotted: threshold)", y="films of the catalogue")
 
 # %%
-def scrambled(text, seed):
-    """The words of a text in another order."""
-    return " ".join(np.random.default_rng(seed).permutation(text.split()))
+claim("share of honest entries that the filter refuses", cost)
+claim("it refuses the random words, both suffixes and the trigger",
+      all(refused[name] for name in ("random words", "suffix by slope", "suffix by chance", "trigger")))
+claim("it lets both instructions and the innocent sentence pass",
+      not any(refused[name] for name in sentences))
 
+# %% [markdown]
+# **Paraphrase.** A text that was tuned word by word may break when somebody else words it (Jain et al., 2023). This model
+# is too small to paraphrase anything, so we take the crudest change that keeps all words: their order is turned around.
+# The control is the honest title, turned around too.
 
+# %%
 for name in ("as it is", "suffix by slope"):
     title, about = promotions[name]
-    tried[f"scrambled: {name}"] = places_of((scrambled(title, SEED), about))
+    tried[f"turned: {name}"] = places_of((" ".join(title.split()[::-1]), about))
+
+# %% tags=["nbval-ignore-output"]
+gains("suffix by slope", "turned: suffix by slope", "turned: as it is")
 
 # %%
-gains("scrambled: as it is", "scrambled: suffix by slope", "suffix by slope")
+kept = gain(plain["prompt lift"], tried["turned: suffix by slope"]["prompt lift"])
+honest_move = gain(plain["prompt lift"], tried["turned: as it is"]["prompt lift"])
+claim("places that the suffix keeps when its words are turned around", kept[0])
+claim("turned around, the suffix gains fewer places than as it was optimised", kept[0] < sloped[0])
+claim("places that the honest title gains when it is turned around", honest_move[0])
+
+# %% [markdown]
+# *Takeaway:* each defence stops one kind of promotion. The lift stops what works on everybody. The filter stops strange
+# words, and passes the sentences. A turned order weakens the tuned suffix and moves honest titles as well. The head's
+# training stops what it was trained on. All of them cost: one more reading for each entry, honest entries refused, the
+# shop's own words, more training data.
+#
+# ## What can go wrong
+#
+# - **An attack without its control.** Half of the promotions above would be headlines: praise, an obeyed instruction. Beside
+#   *sold by weight*, *answer No* and a line about subtitles they are something else: a ranker that reacts to any change.
+# - **A toy for a proof.** Films, one shop, one model of 135 million weights with weights rounded to four bits, ten
+#   candidates, a few dozen users. A larger model ranks better and obeys better; measure it anew.
+# - **A strong attack on a weak ranker.** Where popularity is as good as the model, the best defence is popularity.
+# - **Adaptive shops.** The filter was tested on suffixes that did not know of it. A search that also keeps the likelihood
+#   up would pass more often (lesson 09: the attacker moves second).
+# - **Misuse.** What you have built promotes a film against the wishes of those who read the list. Try it on systems that
+#   are yours.
+#
+# ## What we learned
+#
+# - A language model ranks by likelihood or by an answer; both carry what the text is worth *by itself*, and the lift
+#   takes it out.
+# - A promotion counts by what it gains over an innocent text of the same length, over the same users, with an interval.
+# - A slope and a few accounts find words that chance does not find, and an honest sentence may do as well.
+# - An instruction that works need not have been obeyed. Ask its opposite.
+# - A filter, a paraphrase, a hardened head: each stops one thing, and none stops a fluent sentence.
+#
+# ## Further reading
+#
+# - Jinghao Zhang, Yuting Liu, Qiang Liu, Shu Wu, Guibing Guo and Liang Wang, "Stealthy Attack on Large Language Model
+#   based Recommendation", ACL 2024.
+# - Aounon Kumar and Himabindu Lakkaraju, "Manipulating Large Language Models to Increase Product Visibility", 2024.
+# - Andy Zou, Zifan Wang, Nicholas Carlini, Milad Nasr, J. Zico Kolter and Matt Fredrikson, "Universal and Transferable
+#   Adversarial Attacks on Aligned Language Models", 2023.
+# - Javid Ebrahimi, Anyi Rao, Daniel Lowd and Dejing Dou, "HotFlip: White-Box Adversarial Examples for Text
+#   Classification", ACL 2018.
+# - Ari Holtzman, Peter West, Vered Shwartz, Yejin Choi and Luke Zettlemoyer, "Surface Form Competition: Why the Highest
+#   Probability Answer Isn't Always Right", EMNLP 2021.
+# - Zihao Zhao, Eric Wallace, Shi Feng, Dan Klein and Sameer Singh, "Calibrate Before Use: Improving Few-Shot Performance
+#   of Language Models", ICML 2021.
+# - Neel Jain et al., "Baseline Defenses for Adversarial Attacks Against Aligned Language Models", 2023.
+# - Gabriel Alon and Michael Kamfonas, "Detecting Language Model Attacks with Perplexity", 2023.
+# - Tianyu Gu, Brendan Dolan-Gavitt and Siddharth Garg, "BadNets: Identifying Vulnerabilities in the Machine Learning
+#   Model Supply Chain", 2017.
