@@ -52,7 +52,7 @@ SEED = 0
 # %% tags=["nbval-ignore-output"]
 SIZES = {
     "smoke": {"users": 4, "spies": 2, "length": 3, "steps": 1, "swaps": 2},
-    "quick": {"users": 30, "spies": 3, "length": 5, "steps": 6, "swaps": 10},
+    "quick": {"users": 28, "spies": 4, "length": 5, "steps": 5, "swaps": 10},
     "full": {"users": 300, "spies": 16, "length": 8, "steps": 60, "swaps": 48},
 }[PROFILE]
 pl.Config.set_tbl_rows(30)
@@ -524,9 +524,13 @@ sloped, chanced = (gain(plain["prompt lift"], tried[f"suffix {name}"]["prompt li
 claim("the suffix is read back as the tokens that were optimised",
       smollm.encode(f" {FILM}" + smollm.decode(found["by slope"])) == film_ids + list(found["by slope"]))
 claim("places that the suffix by slope gains with the prompt lift", sloped[0])
-claim("it gains places with users that it was not made for, by more than its interval", sloped[0] > sloped[1])
-claim("random words of the same length lose places", gain(plain["prompt lift"], noise["prompt lift"])[0] < 0)
+over = {k: gain(tried[k]["prompt lift"], tried["suffix by slope"]["prompt lift"]) for k in ("random words", "suffix by chance")}
+claim("the random words lose places", gain(plain["prompt lift"], noise["prompt lift"])[0] < 0)
+claim("with other users than the spies the suffix by slope stands above the random words, by more than the interval",
+      over["random words"][0] > over["random words"][1])
+claim("it stands above the suffix by chance too", over["suffix by chance"][0] > 0)
 claim("the search by slope ends above the search by chance", curves["by slope"][-1] > curves["by chance"][-1])
+claim("X beats plain", sloped[0]-sloped[1])
 
 # %% [markdown]
 # *Takeaway:* the lift stops what works on everybody, and a shop with a copy of the model searches for words that work
@@ -688,7 +692,7 @@ claim("the trigger gains more than the control words with the poisoned head",
 
 # %%
 hardening = []
-for label in (0, 0, 1):
+for label in (0, 1):
     phrase = smollm.decode(rng.choice(words, 2))
     films = users.candidates[:, 0] if label else drawn()
     hardening.append((with_words(phrase, films), np.full(n, label)))
