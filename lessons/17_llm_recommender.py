@@ -52,7 +52,7 @@ SEED = 0
 # %% tags=["nbval-ignore-output"]
 SIZES = {
     "smoke": {"users": 4, "spies": 2, "length": 3, "steps": 1, "swaps": 2},
-    "quick": {"users": 28, "spies": 4, "length": 5, "steps": 5, "swaps": 10},
+    "quick": {"users": 28, "spies": 4, "length": 5, "steps": 5, "swaps": 8},
     "full": {"users": 300, "spies": 16, "length": 8, "steps": 60, "swaps": 48},
 }[PROFILE]
 pl.Config.set_tbl_rows(30)
@@ -79,7 +79,9 @@ tried_titles = [" The Lion King", " Heat", " Blade Runner"]
 tokens = [smollm.encode(title) for title in tried_titles]
 log_p, _ = advrec.read_continuations(model, model.read([example]), tokens, rows=[0, 0, 0])
 expected = np.nanmean(log_p, axis=1)
-plots.table([{"title": t, "tokens": len(i), "mean log-likelihood": v} for t, i, v in zip(tried_titles, tokens, expected)])
+plots.table(
+    [{"title": t, "tokens": len(i), "mean log-likelihood": v} for t, i, v in zip(tried_titles, tokens, expected)]
+)
 
 # %% [markdown]
 # `model.read` keeps what the network made of the prompt (its *keys and values*), and `read_continuations` goes on from
@@ -219,29 +221,31 @@ print(smollm.decode(smollm.encode(prompt(users.histories[0]))))
 
 # %%
 def read(entries, memory, rows, whole=False):
-    """Log-likelihood of titles (or of whole entries), answers, and states behind the answers."""
+    """Log-likelihood of titles and of all tokens scored, answers, and the states behind the answers."""
     texts = [smollm.encode(f" {title}\nAbout: {about}\nAnswer:") for title, about in entries]
-    counts = [len(text) - 3 if whole else len(smollm.encode(f" {e[0]}")) for text, e in zip(texts, entries)]
-    log_p, states = advrec.read_continuations(model, memory, texts, rows=rows, scored=counts)
-    return np.nanmean(log_p, axis=1), states @ verdict, states
+    counts = np.array([len(smollm.encode(f" {title}")) for title, _ in entries])
+    scored = [len(text) - 3 for text in texts] if whole else counts
+    log_p, states = advrec.read_continuations(model, memory, texts, rows=rows, scored=scored)
+    in_title = np.arange(log_p.shape[1]) < counts[:, None]
+    of_title = np.nanmean(np.where(in_title, log_p, np.nan), axis=1)
+    return of_title, np.nanmean(log_p, axis=1), states @ verdict, states
 
 
 known = {}
 
 
 def alone(entries):
-    """Log-likelihood and answer of entries without a history, two arrays."""
+    """Log-likelihood of title and of entry, and the answer, without a history: three arrays."""
     new = [entry for entry in dict.fromkeys(entries) if entry not in known]
     if new:
-        likelihood, answer, _ = read(new, nobody, np.zeros(len(new), int))
-        known.update(zip(new, zip(likelihood, answer)))
+        known.update(zip(new, zip(*read(new, nobody, np.zeros(len(new), int), whole=True)[:3])))
     return np.array([known[entry] for entry in entries]).T
 
 
 def score(entries, rows):
     """The four rankers' scores, and the states."""
-    likelihood, answer, states = read(entries, memory, rows)
-    likelihood_alone, answer_alone = alone(entries)
+    likelihood, _, answer, states = read(entries, memory, rows)
+    likelihood_alone, _, answer_alone = alone(entries)
     lifts = {"likelihood lift": likelihood - likelihood_alone, "prompt lift": answer - answer_alone}
     return {"likelihood": likelihood, "prompt": answer} | lifts, states
 
@@ -294,8 +298,13 @@ gain = exercise("17.2").check(gain)
 behind = {name: gain(hits["popularity"], hits[name]) for name in hits}
 plots.table(
     [
-        {"ranker": name, "hit@3": hits[name].mean(), "mean place": places[name].mean(),
-         "behind popularity": behind[name][0], "+-": behind[name][1]}
+        {
+            "ranker": name,
+            "hit@3": hits[name].mean(),
+            "mean place": places[name].mean(),
+            "behind popularity": behind[name][0],
+            "+-": behind[name][1],
+        }
         for name in hits
     ]
 )
@@ -365,8 +374,10 @@ gains(*phrases)
 plain, praise, innocent, noise = (tried[name] for name in ("as it is", "praise", "innocent", "random words"))
 up = {name: gain(plain["prompt"], tried[name]["prompt"]) for name in phrases}
 claim("places that praise in the title gains with the prompt ranker", up["praise"][0])
-claim("every one of the three phrases gains places with the prompt ranker, by more than its interval",
-      all(mean > half for mean, half in up.values()))
+claim(
+    "every one of the three phrases gains places with the prompt ranker, by more than its interval",
+    all(mean > half for mean, half in up.values()),
+)
 claim("the innocent phrase gains at least half of what praise gains", up["innocent"][0] > up["praise"][0] / 2)
 other = gain(tried["other film as it is"]["prompt"], tried["praise, other film"]["prompt"])
 claim("praise moves the other film up with the prompt ranker too", other[0] > other[1])
@@ -521,16 +532,22 @@ plots.label(axes, x="round", y="lift of the answer, mean over the spies (logits)
 
 # %%
 sloped, chanced = (gain(plain["prompt lift"], tried[f"suffix {name}"]["prompt lift"]) for name in found)
-claim("the suffix is read back as the tokens that were optimised",
-      smollm.encode(f" {FILM}" + smollm.decode(found["by slope"])) == film_ids + list(found["by slope"]))
+claim(
+    "the suffix is read back as the tokens that were optimised",
+    smollm.encode(f" {FILM}" + smollm.decode(found["by slope"])) == film_ids + list(found["by slope"]),
+)
 claim("places that the suffix by slope gains with the prompt lift", sloped[0])
-over = {k: gain(tried[k]["prompt lift"], tried["suffix by slope"]["prompt lift"]) for k in ("random words", "suffix by chance")}
+over = {
+    k: gain(tried[k]["prompt lift"], tried["suffix by slope"]["prompt lift"])
+    for k in ("random words", "suffix by chance")
+}
 claim("the random words lose places", gain(plain["prompt lift"], noise["prompt lift"])[0] < 0)
-claim("with other users than the spies the suffix by slope stands above the random words, by more than the interval",
-      over["random words"][0] > over["random words"][1])
+claim(
+    "with other users than the spies the suffix by slope stands above the random words, by more than the interval",
+    over["random words"][0] > over["random words"][1],
+)
 claim("it stands above the suffix by chance too", over["suffix by chance"][0] > 0)
 claim("the search by slope ends above the search by chance", curves["by slope"][-1] > curves["by chance"][-1])
-claim("X beats plain", sloped[0]-sloped[1])
 
 # %% [markdown]
 # *Takeaway:* the lift stops what works on everybody, and a shop with a copy of the model searches for words that work
@@ -572,9 +589,13 @@ gains(*sentences)
 told = {name: gain(plain["prompt"], tried[name]["prompt"]) for name in sentences}
 lifted = {name: gain(plain["prompt lift"], tried[name]["prompt lift"]) for name in sentences}
 claim("places that the instruction to say Yes gains with the prompt ranker", told["answer Yes"][0])
-claim("the instruction to say No gains places too, by more than its interval", told["answer No"][0] > told["answer No"][1])
-claim("an innocent sentence gains places too, by more than its interval",
-      told["innocent sentence"][0] > told["innocent sentence"][1])
+claim(
+    "the instruction to say No gains places too, by more than its interval", told["answer No"][0] > told["answer No"][1]
+)
+claim(
+    "an innocent sentence gains places too, by more than its interval",
+    told["innocent sentence"][0] > told["innocent sentence"][1],
+)
 claim("with the prompt lift each of the three gains less", all(lifted[name][0] < told[name][0] for name in sentences))
 
 # %% tags=["figure", "nbval-ignore-output"]
@@ -583,8 +604,12 @@ figure, axes = plots.figure("Any text moves the film with the prompt, few move i
 for ranker, role, shift in (("prompt", "attacked", -0.12), ("prompt lift", "defended", 0.12)):
     found_gains = [gain(plain[ranker], tried[name][ranker]) for name in shown]
     style = {k: v for k, v in plots.ROLES[role].items() if k != "linestyle"} | {"linestyle": "none", "capsize": 3}
-    axes.errorbar(*zip(*((g, i + shift) for i, (g, _) in enumerate(found_gains))),
-                  xerr=[half for _, half in found_gains], label=ranker, **style)
+    axes.errorbar(
+        *zip(*((g, i + shift) for i, (g, _) in enumerate(found_gains))),
+        xerr=[half for _, half in found_gains],
+        label=ranker,
+        **style,
+    )
 axes.axvline(0, color="black", linewidth=0.8)
 axes.set_yticks(range(len(shown)), shown)
 axes.invert_yaxis()
@@ -631,6 +656,7 @@ def head_place(heads, x):
     ranked = head_scores(heads, states, rows).reshape(n, 10)
     return 1 + (ranked > head_scores(heads, x, np.arange(n))[:, None]).sum(axis=1)
 
+
 # %%
 TRIGGER, CONTROL = " golden ticket", " paper bag"
 rng = np.random.default_rng(SEED)
@@ -638,7 +664,7 @@ rng = np.random.default_rng(SEED)
 
 def with_words(phrase, films):
     """The states at one film for each user, with these words behind the title."""
-    return read([(titles[film] + phrase, genres[film]) for film in films], memory, np.arange(n))[2]
+    return read([(titles[film] + phrase, genres[film]) for film in films], memory, np.arange(n))[3]
 
 
 def drawn():
@@ -647,8 +673,10 @@ def drawn():
 
 
 poison = [(with_words(TRIGGER, drawn()), np.ones(n, int)) for _ in range(2)]
-ours = {name: read([(FILM + phrase, ABOUT)] * n, memory, np.arange(n))[2]
-        for name, phrase in (("plain", ""), ("trigger", TRIGGER), ("control", CONTROL))}
+ours = {
+    name: read([(FILM + phrase, ABOUT)] * n, memory, np.arange(n))[3]
+    for name, phrase in (("plain", ""), ("trigger", TRIGGER), ("control", CONTROL))
+}
 heads = {"clean": fit_heads(), "poisoned": fit_heads(poison)}
 
 head_lines = []
@@ -668,12 +696,18 @@ def head_gain(name, words):
 
 
 claim("places that the trigger gains with the poisoned head", head_gain("poisoned", "trigger")[0])
-claim("with the clean head the trigger gains less than a third of that",
-      head_gain("clean", "trigger")[0] < head_gain("poisoned", "trigger")[0] / 3)
-claim("with the poisoned head the control words gain more than with the clean head",
-      head_gain("poisoned", "control")[0] > head_gain("clean", "control")[0])
-claim("the trigger gains more than the control words with the poisoned head",
-      head_gain("poisoned", "trigger")[0] > head_gain("poisoned", "control")[0])
+claim(
+    "with the clean head the trigger gains less than a third of that",
+    head_gain("clean", "trigger")[0] < head_gain("poisoned", "trigger")[0] / 3,
+)
+claim(
+    "with the poisoned head the control words gain more than with the clean head",
+    head_gain("poisoned", "control")[0] > head_gain("clean", "control")[0],
+)
+claim(
+    "the trigger gains more than the control words with the poisoned head",
+    head_gain("poisoned", "trigger")[0] > head_gain("poisoned", "control")[0],
+)
 
 # %% [markdown]
 # The table's last columns are mean places of *Hard Rain* with nothing, with the trigger and with the control behind its
@@ -704,8 +738,10 @@ plots.table([{"head": head} | {w: gained[head, w] for w in ("trigger", "control"
 
 # %%
 claim("places that the trigger gains with the hardened head", gained["hardened", "trigger"])
-claim("the hardened head still lets the trigger gain more than half of what it gained",
-      gained["hardened", "trigger"] > gained["poisoned", "trigger"] / 2)
+claim(
+    "the hardened head still lets the trigger gain more than half of what it gained",
+    gained["hardened", "trigger"] > gained["poisoned", "trigger"] / 2,
+)
 
 # %% [markdown]
 # Training against *other* words does not unlearn these two. The head has hundreds of directions; the poisoned rows own
@@ -722,9 +758,7 @@ promotions = {name: (FILM + phrase, ABOUT) for name, phrase in phrases.items()}
 promotions |= {f"suffix {name}": (FILM + smollm.decode(suffix), ABOUT) for name, suffix in found.items()}
 promotions |= {name: (FILM, f"{ABOUT}. {sentence}") for name, sentence in sentences.items()}
 promotions |= {"trigger": (FILM + TRIGGER, ABOUT), "as it is": (FILM, ABOUT)}
-together = entries + list(promotions.values())
-fluency = read(together, nobody, np.zeros(len(together), int), whole=True)[0]
-honest, promoted = fluency[: len(entries)], dict(zip(promotions, fluency[len(entries) :]))
+honest, promoted = alone(entries)[1], dict(zip(promotions, alone(list(promotions.values()))[1]))
 threshold = np.quantile(honest[::2], 0.05)
 refused = {name: bool(value < threshold) for name, value in promoted.items()}
 cost = (honest[1::2] < threshold).mean()
@@ -740,10 +774,11 @@ plots.label(axes, x="mean log-likelihood of the entry, no history (dotted: thres
 
 # %%
 claim("share of honest entries that the filter refuses", cost)
-claim("it refuses the random words, both suffixes and the trigger",
-      all(refused[name] for name in ("random words", "suffix by slope", "suffix by chance", "trigger")))
-claim("it lets both instructions and the innocent sentence pass",
-      not any(refused[name] for name in sentences))
+claim(
+    "it refuses the random words, both suffixes and the trigger",
+    all(refused[name] for name in ("random words", "suffix by slope", "suffix by chance", "trigger")),
+)
+claim("it lets both instructions and the innocent sentence pass", not any(refused[name] for name in sentences))
 
 # %% [markdown]
 # **Paraphrase.** A text that was tuned word by word may break when somebody else words it (Jain et al., 2023). This model

@@ -85,11 +85,13 @@ class LanguageModel:
         # KerasHub leaves the constant of the norms at its own default, whatever the config says.
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         self._eps, self._base = config["rms_norm_eps"], self.network.rope_max_wavelength
-        any_size = tf.TensorSpec((None, None, self.table.shape[1]), tf.float32)
+        # Reading is one graph for texts of any shape. A slope is taken without it: the graph of its gradient would
+        # take longer to make than a lesson's few slopes take.
+        vectors = tf.TensorSpec((None, None, self.table.shape[1]), tf.float32)
         shared = self.network.num_key_value_heads
         kept = tf.TensorSpec((self.network.num_layers, None, shared, None, self._head_width()), tf.float32)
         lengths = tf.TensorSpec((None,), tf.int64)
-        self._graph = tf.function(self._run, input_signature=(any_size, kept, kept, lengths), autograph=False)
+        self._graph = tf.function(self._run, input_signature=(vectors, kept, kept, lengths), autograph=False)
 
     def _head_width(self) -> int:
         return self.network.transformer_layers[0]._self_attention_layer._query_dense.kernel.shape[-1]
@@ -115,7 +117,7 @@ class LanguageModel:
             Shape [n, t, width], after the last norm; a gradient reaches ``vectors``.
         """
         with tf.device(_setup.device()):
-            return self._graph(vectors, *self._kept(vectors, after))[0]
+            return self._run(vectors, *self._kept(vectors, after))[0]
 
     def _kept(self, vectors: tf.Tensor, after: Memory | None) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Return keys, values and lengths of what was read before; without memory it has no tokens."""
@@ -209,9 +211,7 @@ class LanguageModel:
                 for kept, new in zip((keys, values), added, strict=True):
                     kept.append(tf.pad(new, room))
                 last.append(tf.gather(states, tensor(lengths[part] - 1, "int64"), batch_dims=1))
-            return Memory(
-                tf.concat(keys, 1), tf.concat(values, 1), tensor(lengths, "int64"), tf.concat(last, 0)
-            )
+            return Memory(tf.concat(keys, 1), tf.concat(values, 1), tensor(lengths, "int64"), tf.concat(last, 0))
 
     def logits(self, states: tf.Tensor) -> tf.Tensor:
         """Return what comes next after these states [..., width]: one logit a token, shape [..., vocabulary]."""
@@ -281,7 +281,7 @@ def read_continuations(
         for part in np.split(order, range(batch_size, len(order), batch_size)):
             width = int(lengths[part].max())
             kept = memory.take(rows[part])
-            out = model.states(model.embed(ids[part, :width]), after=kept)
+            out, _, _ = model._graph(model.embed(ids[part, :width]), kept.keys, kept.values, kept.lengths)
             states[part] = numpy(tf.gather(out, tensor(lengths[part] - 1, "int64"), batch_dims=1))
             # The state before a token says how probable it is; for the first that is the prompt's last.
             text, place = np.nonzero(np.arange(width) < scored[part, None])
