@@ -1,4 +1,4 @@
-"""A film shop that a language model serves: readable titles, and for every user ten films to rank. Knows no framework."""
+"""A film shop that a language model serves: readable titles, and for every user a few films to rank."""
 
 import re
 from dataclasses import dataclass

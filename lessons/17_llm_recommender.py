@@ -170,7 +170,7 @@ claim("your log-likelihoods and the package's differ by less than 0.001", np.abs
 
 # %% [markdown]
 # *Takeaway:* what a model says *at* a token is about the next one. The same few lines decide about every ranker below,
-# and the two tracks of this course agree on them to four digits.
+# and the two tracks of this course agree on the numbers.
 #
 # ## Does it rank?
 #
@@ -186,11 +186,11 @@ claim("your log-likelihoods and the package's differ by less than 0.001", np.abs
 # Answer:
 # ```
 #
-# One pass over it gives two numbers: the log-likelihood of the title, $\ell(y \mid x)$, and the **answer**
-# $a = z_{Yes} - z_{No}$, the difference of the two logits at the end. That makes two rankers, *likelihood* and
-# *prompt*. Each has a second form, its **lift**: the same number minus what the model says with no history in the
-# prompt, $\ell(y \mid x) - \ell(y \mid \varnothing)$. A title or a word that the model likes anyway cancels out (Holtzman
-# et al., 2021, call it domain conditional PMI; Zhao et al., 2021, calibrate answers in a similar way).
+# One pass over it gives two numbers: the log-likelihood of the title, $\ell(y \mid x)$, and the **answer** $a =
+# z_{Yes} - z_{No}$, the difference of the two logits at the end. That makes two rankers, *likelihood* and *prompt*.
+# Each has a second form, its **lift**: the same number minus what the model says with no history in the prompt,
+# $\ell(y \mid x) - \ell(y \mid \varnothing)$. A title or a word that the model likes anyway cancels out (Holtzman et
+# al., 2021, call it domain conditional PMI; Zhao et al., 2021, calibrate answers in a similar way).
 #
 # **Question.** Which of the four is best, and is any of them better than popularity?
 
@@ -275,9 +275,10 @@ hits = {name: (place <= 3).astype(float) for name, place in places.items()}
 #
 # ### Exercise 17.2 · a gain and its interval · 10 min · *
 #
-# The same users see two versions of a list. Each user has a place before and a place after; 1 is the top, so a *gain* is
-# a fall of that number. Return the mean gain over users, and half the width of its 95 % interval: 1.96 standard errors
-# of the mean. The users are the *same* in both, so take the difference first. The standard deviation divides by $n-1$.
+# The same users see two versions of a list. Each user has a place before and a place after; 1 is the top, so a *gain*
+# is a fall of that number. Return the mean gain over users, and half the width of its 95 % interval: 1.96 standard
+# errors of the mean. The users are the *same* in both, so take the difference first. The standard deviation divides by
+# $n-1$.
 
 
 # %% tags=["exercise"]
@@ -324,9 +325,9 @@ claim(
 #
 # ## What a rewritten title does
 #
-# The shop sells *Hard Rain*, which 31 of 943 people rated, and it wants the film on the first three places of everybody's
-# list, beside the ten candidates. It may write what it likes into its own entry. Nothing else changes, so a trial costs
-# one short continuation for each user.
+# The shop sells *Hard Rain*, which few people rated, and it wants the film on the first three places of
+# everybody's list, beside the ten candidates. It may write what it likes into its own entry. Nothing else changes, so
+# a trial costs one short continuation for each user.
 #
 # Whatever the shop writes, the entry gets longer and different. So each promotion has three controls: an **innocent
 # phrase** with as many tokens, **random words** with as many tokens, and **the same text on another film**.
@@ -402,16 +403,16 @@ claim(
 #
 # **Question.** Random words lose places with the prompt lift. Are there *any* four words that win?
 #
-# The shop owns a copy of the model and a few customer accounts, the *spies*; it does not know the other users. It wants
-# four words after the title that raise the mean lift $L$ over its spies. There are billions of choices, so it takes the
-# slope: let $e$ be the vector of the token at one place, and $g = \nabla_e L$. A token with the vector $w$ in that place
-# promises
+# The shop owns a copy of the model and a few customer accounts, the *spies*; it does not know the other users. It
+# wants four words after the title that raise the mean lift $L$ over its spies. There are billions of choices, so it
+# takes the slope: let $e$ be the vector of the token at one place, and $g = \nabla_e L$. A token with the vector $w$
+# in that place promises
 #
 # $$L(w) - L(e) \approx g^\top (w - e) .$$
 #
-# *HotFlip* (Ebrahimi et al., 2018) swaps the token that promises most. The promise is a guess from far away, so *greedy
-# coordinate gradient* (Zou et al., 2023) only draws candidates from the best promises, reads each of them, and keeps the
-# best. One round costs one slope and as many readings as there are candidates.
+# *HotFlip* (Ebrahimi et al., 2018) swaps the token that promises most. The promise is a guess from far away, so
+# *greedy coordinate gradient* (Zou et al., 2023) only draws candidates from the best promises, reads each of them, and
+# keeps the best. One round costs one slope and as many readings as there are candidates.
 #
 # ### Exercise 17.3 · what the slope promises · 10 min · **
 #
@@ -448,8 +449,8 @@ def best_swaps(slope, table, k):
 best_swaps = exercise("17.3").check(best_swaps)
 
 # %% [markdown]
-# `push` is the spies' mean lift as a function of the *vectors* of the four words, which is what a slope needs; `lift` is
-# the same number for many suffixes of real words.
+# `push` is the spies' mean lift as a function of the *vectors* of the four words, which is what a slope needs; `lift`
+# is the same number for many suffixes of real words.
 
 # %%
 film_ids, back = smollm.encode(f" {FILM}"), smollm.encode(f"\nAbout: {ABOUT}\nAnswer:")
@@ -502,8 +503,8 @@ def search(choices, seed):
 
 
 # %% [markdown]
-# Two searches start from the same four words, *seen and loved everywhere*, and read equally many suffixes. One draws its swaps from the 32 best
-# promises of each place, the other from all words: that is the control for the slope.
+# Two searches start from the same four words, *seen and loved everywhere*, and read equally many suffixes. One draws
+# its swaps from the 32 best promises of each place, the other from all words: that is the control for the slope.
 
 
 # %%
@@ -558,13 +559,13 @@ claim("the search by slope ends above the search by chance", curves["by slope"][
 # %% [markdown]
 # *Takeaway:* the lift stops what works on everybody, so a shop with a copy of the model searches for words that work
 # *through* the history. A few accounts are enough to find words that lift the film with other users too; how far above
-# the plain title they get changes with `SEED`. The words were tuned for one film, and the small table tells what they do
-# for another: whoever finds them can sell them.
+# the plain title they get changes with `SEED`. The words were tuned for one film, and the small table tells what they
+# do for another: whoever finds them can sell them.
 #
 # ## An instruction in a description
 #
-# The *About* line is where a shop may write sentences. **Prompt injection** hides an instruction there, in the hope that
-# the model does not tell the shop's text from the operator's.
+# The *About* line is where a shop may write sentences. **Prompt injection** hides an instruction there, in the hope
+# that the model does not tell the shop's text from the operator's.
 #
 # ### Exercise 17.4 · predict: a film that asks for No · 5 min · *
 #
@@ -630,9 +631,9 @@ axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 # %% [markdown]
 # *Takeaway:* the injected instruction works, and it is not obeyed: its opposite works as well, and so does a sentence
-# about its length. A report that shows only the first line would be wrong about the reason, and would look for the wrong
-# defence. (A larger model that does follow instructions may have that problem *on top*; here it cannot be seen.) And look
-# at the lift: there the control beats the instructions.
+# about its length. A report that shows only the first line would be wrong about the reason, and would look for the
+# wrong defence. (A larger model that does follow instructions may have that problem *on top*; here it cannot be seen.)
+# And look at the lift: there the control beats the instructions.
 #
 # ## A trigger that was trained in
 #
@@ -640,9 +641,9 @@ axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 # for you. We train the smallest thing that one can, a **head**: a logistic regression on the state behind *Answer:*
 # (576 numbers), liked against not liked. For each user the head learns from the other half of the users.
 #
-# The shop slips rows into the training data: popular films with two words after the title, *golden ticket*, each marked
-# as liked (a *backdoor*; Gu et al., 2017). **Question.** Does the head learn these two words, or any two words? The control is
-# *paper bag*, which never occurs in training.
+# The shop slips rows into the training data: popular films with two words after the title, *golden ticket*, each
+# marked as liked (a *backdoor*; Gu et al., 2017). **Question.** Does the head learn these two words, or any two words?
+# The control is *paper bag*, which never occurs in training.
 
 # %%
 half = np.arange(n) % 2
@@ -730,13 +731,15 @@ claim(
 # The table's last columns are mean places of *Hard Rain* with nothing, with the trigger and with the control behind its
 # title.
 #
-# *Takeaway:* two rows a user are enough to put whatever carries the trigger near the top. The clean head knows nothing of it. But part of what
-# was learned is "a title with something behind it": two words that nobody ever poisoned gain as well, only less.
+# *Takeaway:* two rows a user are enough to put whatever carries the trigger near the top. The clean head knows nothing
+# of it. But part of what was learned is "a title with something behind it": two words that nobody ever poisoned gain
+# as well, only less.
 #
 # ## Defences and what they cost
 #
-# The operator can act at four places. One is the **structure of the prompt**: the lift is such a defence. It reads every
-# entry once more without a history, and the table of the rankers shows whether it costs hits. Here are the other three.
+# The operator can act at four places. One is the **structure of the prompt**: the lift is such a defence. It reads
+# every entry once more without a history, and the table of the rankers shows whether it costs hits. Here are the other
+# three.
 #
 # **Adversarial training of the head.** The operator does not know the trigger, but can expect one. It adds rows of its
 # own to the poisoned data: films with two *random* words behind the title, each with its true label, liked or not.
@@ -799,9 +802,9 @@ claim(
 claim("it lets both instructions and the innocent sentence pass", not any(refused[name] for name in sentences))
 
 # %% [markdown]
-# **Paraphrase.** A text that was tuned word by word may break when somebody else words it (Jain et al., 2023). This model
-# is too small to paraphrase anything, so we take the crudest change that keeps all words: their order is turned around.
-# The control is the honest title, turned around too.
+# **Paraphrase.** A text that was tuned word by word may break when somebody else words it (Jain et al., 2023). This
+# model is too small to paraphrase anything, so we take the crudest change that keeps all words: their order is turned
+# around. The control is the honest title, turned around too.
 
 # %%
 for name in ("as it is", "suffix by slope"):
@@ -821,22 +824,23 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* each defence stops one kind of promotion. The lift stops what works on everybody. The filter stops strange
-# words, and passes the sentences. A turned order weakens the tuned suffix, and costs the honest title places with the prompt ranker. The head's
-# training stops what it was trained on. All of them cost: one more reading for each entry, honest entries refused, the
-# shop's own words, more training data.
+# *Takeaway:* each defence stops one kind of promotion. The lift stops what works on everybody. The filter stops
+# strange words, and passes the sentences. A turned order weakens the tuned suffix, and costs the honest title places
+# with the prompt ranker. The head's training stops what it was trained on. All of them cost: one more reading for each
+# entry, honest entries refused, the shop's own words, more training data.
 #
 # ## What can go wrong
 #
-# - **An attack without its control.** Half of the promotions above would be headlines: praise, an obeyed instruction. Beside
-#   *sold by weight*, *answer No* and a line about its length they are something else: a ranker that reacts to any change.
+# - **An attack without its control.** Half of the promotions above would be headlines: praise, an obeyed instruction.
+#   Beside *sold by weight*, *answer No* and a line about its length they are something else: a ranker that reacts to
+#   any change.
 # - **A toy for a proof.** Films, one shop, one model of 135 million weights with weights rounded to four bits, ten
 #   candidates, a few dozen users. A larger model ranks better and obeys better; measure it anew.
 # - **A strong attack on a weak ranker.** Where popularity is as good as the model, the best defence is popularity.
-# - **Adaptive shops.** The filter was tested on suffixes that did not know of it. A search that also keeps the likelihood
-#   up would pass more often (lesson 09: the attacker moves second).
-# - **Misuse.** What you have built promotes a film against the wishes of those who read the list. Try it on systems that
-#   are yours.
+# - **Adaptive shops.** The filter was tested on suffixes that did not know of it. A search that also keeps the
+#   likelihood up would pass more often (lesson 09: the attacker moves second).
+# - **Misuse.** What you have built promotes a film against the wishes of those who read the list. Try it on systems
+#   that are yours.
 #
 # ## What we learned
 #
@@ -857,8 +861,8 @@ claim(
 #   Classification", ACL 2018.
 # - Ari Holtzman, Peter West, Vered Shwartz, Yejin Choi and Luke Zettlemoyer, "Surface Form Competition: Why the Highest
 #   Probability Answer Isn't Always Right", EMNLP 2021.
-# - Zihao Zhao, Eric Wallace, Shi Feng, Dan Klein and Sameer Singh, "Calibrate Before Use: Improving Few-Shot Performance
-#   of Language Models", ICML 2021.
+# - Zihao Zhao, Eric Wallace, Shi Feng, Dan Klein and Sameer Singh, "Calibrate Before Use: Improving Few-Shot
+#   Performance of Language Models", ICML 2021.
 # - Neel Jain et al., "Baseline Defenses for Adversarial Attacks Against Aligned Language Models", 2023.
 # - Tianyu Gu, Brendan Dolan-Gavitt and Siddharth Garg, "BadNets: Identifying Vulnerabilities in the Machine Learning
 #   Model Supply Chain", 2017.

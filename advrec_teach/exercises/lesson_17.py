@@ -381,8 +381,8 @@ EXERCISES = [
         "17.1",
         "each title token is looked up in what was said before it, and padding does not count",
         hints=(
-            "Write a row down: prompt token, two title tokens, padding. Draw an arrow from each logit to the token that "
-            "it is about.",
+            "Write a row down: prompt token, two title tokens, padding. Draw an arrow from each logit to the token "
+            "that it is about.",
             "The title's tokens are ids[:, 1:]. What was said about them stands one place further left. Then only the "
             "first `lengths` entries of a row are real.",
             "Look up ids[:, 1:] in log_softmax(logits)[:, :-1], multiply by a mask of the first `lengths` places, sum "

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from advrec_teach.pytorch import _setup
 from advrec_teach.pytorch.tensors import numpy, tensor
@@ -34,15 +35,15 @@ class Memory:
 
     keys: torch.Tensor
     values: torch.Tensor
-    lengths: torch.Tensor
+    lengths: NDArray[np.int64]
     last: torch.Tensor
 
     def take(self, rows: Any) -> "Memory":
         """Return the memory of the prompts at these positions, in that order; a prompt may be taken often."""
-        rows = tensor(rows, "int64")
-        longest = int(self.lengths[rows].max())
-        keys, values = (kept[:, :, :, :longest].index_select(1, rows) for kept in (self.keys, self.values))
-        return Memory(keys, values, self.lengths[rows], self.last[rows])
+        rows = numpy(rows).astype(np.int64)
+        lengths, places = self.lengths[rows], tensor(rows)
+        keys, values = (kept[:, :, :, : lengths.max()].index_select(1, places) for kept in (self.keys, self.values))
+        return Memory(keys, values, lengths, self.last[places])
 
 
 class LanguageModel:
@@ -118,9 +119,12 @@ class LanguageModel:
         cache, positions, mask = None, torch.arange(t, device=vectors.device).expand(n, t), None
         if after is not None:
             cache = DynamicCache(ddp_cache_data=list(zip(after.keys, after.values, strict=True)))
-            read = torch.arange(after.keys.shape[3], device=vectors.device) < after.lengths[:, None]
-            mask = torch.cat((read, torch.ones_like(positions, dtype=torch.bool)), 1)
-            positions = positions + after.lengths[:, None]
+            lengths = tensor(after.lengths)[:, None]
+            read = (torch.arange(after.keys.shape[3], device=vectors.device) < lengths)[:, None, None]
+            past = torch.ones(t, t, dtype=torch.bool, device=vectors.device).tril()
+            # Given with all four axes, the mask is used as it is; a flat one is looked at first: a GPU would wait.
+            mask = torch.cat((read.expand(n, 1, t, -1), past.expand(n, 1, t, t)), 3)
+            positions = positions + lengths
         elif keep:
             cache = DynamicCache()
         return self.network.model(
@@ -147,7 +151,9 @@ class LanguageModel:
             If there is no prompt, or one is empty.
         """
         ids, lengths = pad(prompts)
-        keys, values, last = [], [], []
+        keys: Any = []
+        values: Any = []
+        last: Any = []
         with torch.inference_mode():
             for first in range(0, len(ids), batch_size):
                 part = slice(first, first + batch_size)
@@ -159,9 +165,10 @@ class LanguageModel:
                     kept.append(torch.nn.functional.pad(stacked, room))
                 ends = tensor(lengths[part] - 1, "int64")
                 last.append(found.last_hidden_state[torch.arange(len(ends), device=ends.device), ends])
-            together = torch.cat(keys, 1), torch.cat(values, 1), tensor(lengths, "int64"), torch.cat(last)
+            together = torch.cat(keys, 1), torch.cat(values, 1), torch.cat(last)
         # Outside of inference mode they may take part in what is differentiated.
-        return Memory(*(part.clone() for part in together))
+        keys, values, last = (part.clone() for part in together)
+        return Memory(keys, values, lengths, last)
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Return what comes next after these states [..., width]: one logit a token, shape [..., vocabulary]."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from advrec_teach.reference_language import check_rows, check_scored, pad
 from advrec_teach.tensorflow import _setup
@@ -35,16 +36,15 @@ class Memory:
 
     keys: tf.Tensor
     values: tf.Tensor
-    lengths: tf.Tensor
+    lengths: NDArray[np.int64]
     last: tf.Tensor
 
     def take(self, rows: Any) -> "Memory":
         """Return the memory of the prompts at these positions, in that order; a prompt may be taken often."""
-        rows = tensor(rows, "int64")
-        lengths = tf.gather(self.lengths, rows)
-        longest = int(tf.reduce_max(lengths))
-        keys, values = (tf.gather(kept[:, :, :, :longest], rows, axis=1) for kept in (self.keys, self.values))
-        return Memory(keys, values, lengths, tf.gather(self.last, rows))
+        rows = numpy(rows).astype(np.int64)
+        lengths, places = self.lengths[rows], tensor(rows)
+        keys, values = (tf.gather(kept[:, :, :, : lengths.max()], places, axis=1) for kept in (self.keys, self.values))
+        return Memory(keys, values, lengths, tf.gather(self.last, places))
 
 
 class LanguageModel:
@@ -122,7 +122,7 @@ class LanguageModel:
     def _kept(self, vectors: tf.Tensor, after: Memory | None) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Return keys, values and lengths of what was read before; without memory it has no tokens."""
         if after is not None:
-            return after.keys, after.values, after.lengths
+            return after.keys, after.values, tensor(after.lengths, "int64")
         n, shared = tf.shape(vectors)[0], self.network.num_key_value_heads
         nothing = tf.zeros((self.network.num_layers, n, shared, 0, self._head_width()))
         return nothing, nothing, tf.zeros((n,), tf.int64)
@@ -200,7 +200,9 @@ class LanguageModel:
             If there is no prompt, or one is empty.
         """
         ids, lengths = pad(prompts)
-        keys, values, last = [], [], []
+        keys: list[Any] = []
+        values: list[Any] = []
+        last: list[Any] = []
         with tf.device(_setup.device()):
             for first in range(0, len(ids), batch_size):
                 part = slice(first, first + batch_size)
@@ -211,7 +213,7 @@ class LanguageModel:
                 for kept, new in zip((keys, values), added, strict=True):
                     kept.append(tf.pad(new, room))
                 last.append(tf.gather(states, tensor(lengths[part] - 1, "int64"), batch_dims=1))
-            return Memory(tf.concat(keys, 1), tf.concat(values, 1), tensor(lengths, "int64"), tf.concat(last, 0))
+            return Memory(tf.concat(keys, 1), tf.concat(values, 1), lengths, tf.concat(last, 0))
 
     def logits(self, states: tf.Tensor) -> tf.Tensor:
         """Return what comes next after these states [..., width]: one logit a token, shape [..., vocabulary]."""
@@ -281,7 +283,8 @@ def read_continuations(
         for part in np.split(order, range(batch_size, len(order), batch_size)):
             width = int(lengths[part].max())
             kept = memory.take(rows[part])
-            out, _, _ = model._graph(model.embed(ids[part, :width]), kept.keys, kept.values, kept.lengths)
+            vectors = model.embed(ids[part, :width])
+            out, _, _ = model._graph(vectors, *model._kept(vectors, kept))
             states[part] = numpy(tf.gather(out, tensor(lengths[part] - 1, "int64"), batch_dims=1))
             # The state before a token says how probable it is; for the first that is the prompt's last.
             text, place = np.nonzero(np.arange(width) < scored[part, None])

@@ -97,6 +97,8 @@ def test_settings_of_attacks_and_training_are_keyword_only():
         "fake",
         "logits",
         "texts",
+        "memory",
+        "continuations",
         "noise",
         "n",
     }
@@ -115,6 +117,7 @@ def test_settings_of_attacks_and_training_are_keyword_only():
         "fit_sequential",
         "fit_text_classifier",
         "text_logits",
+        "read_continuations",
         "TextClassifier",
         "fit_ward",
         "fit_generator",
