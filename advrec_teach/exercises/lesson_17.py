@@ -15,12 +15,13 @@ from advrec_teach.reference_language import best_swaps, mean_log_likelihood
 
 
 def _likelihood_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Titles of different length, one title alone, and titles that fill the table."""
+    """Titles of different length, one title alone, and titles that fill the table; token 0 may be part of a title."""
     cases = []
-    for lengths, width in (([2, 4, 1], 6), ([3], 4), ([3, 3], 4)):
+    for lengths, width, filler in (([2, 4, 1], 6, 0), ([3], 4, 0), ([3, 3], 4, 0), ([1, 3], 5, 2)):
         n = len(lengths)
-        ids = rng.integers(1, 7, (n, width))
-        ids[np.arange(width) > np.array(lengths)[:, None]] = 0
+        ids = rng.integers(0, 7, (n, width))
+        ids[0, 1] = 0
+        ids[np.arange(width) > np.array(lengths)[:, None]] = filler
         cases.append(
             {
                 "logits": rng.normal(0, 2, (n, width, 7)).astype(np.float32),
@@ -71,6 +72,18 @@ def _likelihood(
     return answer
 
 
+def _by_ids(*, by_lengths: bool) -> Callable[..., np.ndarray]:
+    """Return the mean where token 0 counts as padding, divided by ``lengths`` or by the tokens that are left."""
+
+    def answer(logits: np.ndarray, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        read = ids[:, 1:]
+        chosen = np.take_along_axis(log_softmax(logits)[:, :-1], read[..., None], 2)[..., 0]
+        real = read != 0
+        return (chosen * real).sum(1) / (lengths if by_lengths else real.sum(1))
+
+    return answer
+
+
 def _half_padded(logits: np.ndarray, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return _likelihood()(logits, ids, lengths) * lengths / (ids.shape[1] - 1)
 
@@ -100,6 +113,18 @@ LIKELIHOOD = (
         "the shift is right now. But your mean runs over the whole row: a short title's padding is scored as if it "
         "were text. Use lengths.",
         _likelihood(padding=True),
+    ),
+    Misconception(
+        "padding told by the ids",
+        "the shift is right now. But you take token 0 for padding: a title may hold it, and padding may be any token. "
+        "`lengths` says where a title ends.",
+        _by_ids(by_lengths=True),
+    ),
+    Misconception(
+        "padding told by the ids, and counted so",
+        "the shift is right now. But you take token 0 for padding, in the sum and in the count: a title may hold it, "
+        "and padding may be any token. `lengths` says how many tokens a title has.",
+        _by_ids(by_lengths=False),
     ),
     Misconception(
         "no shift",
@@ -194,24 +219,31 @@ def _gain(
     total: bool = False,
     swapped: bool = False,
     ends: bool = False,
-) -> Callable[..., tuple[Any, Any]]:
-    """Return a gain and its interval with some of its parts done wrong."""
+) -> Callable[..., np.ndarray]:
+    """Return a gain and its interval with some of its parts done wrong: one array, as both numbers may come in one."""
 
-    def answer(before: np.ndarray, after: np.ndarray) -> tuple[Any, Any]:
+    def answer(before: np.ndarray, after: np.ndarray) -> np.ndarray:
         up = sign * (before - after)
         spread = up.std(ddof=ddof) if paired else np.sqrt(before.var(ddof=ddof) + after.var(ddof=ddof))
         half = factor * spread / (np.sqrt(len(up)) if root else 1)
         mean = up.sum() if total else up.mean()
         if ends:
-            return mean - half, mean + half
-        return (half, mean) if swapped else (mean, half)
+            return np.array([mean - half, mean + half])
+        return np.array([half, mean] if swapped else [mean, half])
 
     return answer
 
 
-def _divided_by_n(before: np.ndarray, after: np.ndarray) -> tuple[Any, Any]:
+def _divided_by_n(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     mean, half = _gain()(before, after)
-    return mean, half / np.sqrt(len(before))
+    return np.array([mean, half / np.sqrt(len(before))])
+
+
+def _no_two_numbers(result: Any, truth: np.ndarray, **_: Any) -> str | None:
+    """Say so where the result is anything but two numbers."""
+    if isinstance(result, tuple) or result.shape != truth.shape:
+        return "the function should return two numbers: the mean gain, and half the width of its interval."
+    return None
 
 
 GAIN = (
@@ -274,12 +306,12 @@ GAIN = (
 
 def _swap_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
     cases = []
-    for positions, vocabulary, width, k in ((2, 9, 4, 3), (3, 12, 5, 1), (1, 8, 3, 4)):
+    for places, vocabulary, width, k in ((2, 9, 4, 3), (3, 12, 5, 1), (1, 8, 3, 4)):
         # Vectors of very different length, as in a real table.
         table = rng.normal(size=(vocabulary, width)) * rng.uniform(0.2, 3, (vocabulary, 1))
         cases.append(
             {
-                "slope": rng.normal(size=(positions, width)).astype(np.float32),
+                "slope": rng.normal(size=(places, width)).astype(np.float32),
                 "table": table.astype(np.float32),
                 "k": k,
             }
@@ -288,7 +320,7 @@ def _swap_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
 
 
 def _by(value: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Callable[..., np.ndarray]:
-    """Return the k tokens for which ``value`` of slope and table, [positions, vocabulary], is largest."""
+    """Return the k tokens for which ``value`` of slope and table, [places, vocabulary], is largest."""
     return lambda slope, table, k: np.argsort(-value(slope, table), axis=1, kind="stable")[:, :k]
 
 
@@ -302,7 +334,7 @@ def _distance(slope: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 def _course_swaps(advrec: ModuleType) -> Callable[..., Any]:
     def best_swaps(slope: Any, table: Any, k: int) -> Any:
-        """Return the k tokens of each position that promise the largest rise, the best first."""
+        """Return the k tokens of each place that promise the largest rise, the best first."""
         return advrec.best_swaps(slope, table, k)
 
     return best_swaps
@@ -360,8 +392,7 @@ SWAPS = (
     ),
     Misconception(
         "one list for all",
-        "you give every position the same tokens, by the slope added over the positions. Each position has a slope of "
-        "its own.",
+        "you give every place the same tokens, by the slope added over the places. Each place has a slope of its own.",
         _together,
     ),
     Misconception(
@@ -371,10 +402,18 @@ SWAPS = (
     ),
     Misconception(
         "transposed",
-        "your table has one column for each position; asked for is one row: shape [positions, k].",
+        "your table has one column for each place; asked for is one row: shape [places, k].",
         _transposed,
     ),
 )
+
+
+def _no_whole_numbers(result: Any, truth: np.ndarray, **_: Any) -> str | None:
+    """Say so where the right tokens come as floating-point numbers."""
+    if isinstance(result, tuple) or result.dtype.kind != "f" or not np.array_equal(result, truth):
+        return None
+    return f"these are the right tokens, but as {result.dtype}. They pick rows of the table: return whole numbers."
+
 
 EXERCISES = [
     FunctionExercise(
@@ -400,43 +439,47 @@ EXERCISES = [
             "One number for each user: by how many places did the film rise in their list?",
             "The mean of these numbers is the gain. Their standard deviation, divided by the square root of their "
             "count, is its standard error.",
-            "up = before - after; return up.mean() and 1.96 * up.std(ddof=1) / np.sqrt(len(up)).",
+            "up = before - after; return the two numbers up.mean() and 1.96 * up.std(ddof=1) / np.sqrt(len(up)).",
         ),
         cases=_gain_cases,
         reference=_gain(),
         course=lambda advrec: _gain(),
+        notice=_no_two_numbers,
         misconceptions=GAIN,
     ),
     FunctionExercise(
         "17.3",
         "what a token promises is its vector's inner product with the slope",
         hints=(
-            "To first order, what does the score gain if the vector at a position moves from e to w?",
+            "To first order, what does the score gain if the vector at a place moves from e to w?",
             "It gains slope . (w - e). The part with e is the same for every w, so it changes no order.",
-            "The inner products of slope and table have shape [positions, tokens]; return the places of the k largest "
-            "in each row, the largest first.",
+            "The inner products of slope and table have shape [places, tokens]; return the columns of the k largest in "
+            "each row, the largest first.",
         ),
         cases=_swap_cases,
         reference=best_swaps,
         course=_course_swaps,
+        notice=_no_whole_numbers,
         misconceptions=SWAPS,
     ),
     ChoiceExercise(
         "17.4",
-        "an instruction that says No",
+        "two opposite instructions",
         hints=(
-            "Look back at what an innocent phrase in the title did to this ranker.",
-            "Does this model have to understand the sentence for the sentence to have an effect?",
-            "The two sentences differ in one word of ten. A model that follows instructions sees two opposites; one "
-            "that reacts to a changed text sees nearly the same.",
+            "Look back at what three phrases in the title did to the answer. Did they ask for anything?",
+            "Two things may happen to the answer: the model does as it is told, or it reacts to a text that has "
+            "changed. Which of them can tell Yes from No?",
+            "The two sentences differ in one word of six. A model that follows instructions reads two opposites; one "
+            "that reacts to a changed text reads nearly the same twice.",
         ),
-        answer="b",
-        explanation="the film rises whichever answer is demanded. That is no obedience: the text has changed, and the "
-        "ranker compares it with films whose text has not.",
+        answer="c",
+        explanation="the answer rises whichever is demanded, and the demand for Yes has no advantage over its "
+        "opposite. So the demand is not what raises it. The next table has sentences that demand nothing.",
         wrong={
-            "a": "so it would be if the model did as it is told. What did an innocent phrase do to the same ranker?",
-            "c": "a ranker that ignores the instruction would still have to ignore the text. Did it ignore an innocent "
-            "phrase?",
+            "a": "so it would be if the model did as it is told. What did phrases that ask for nothing do to the same "
+            "answer?",
+            "b": "both do raise it. But for the demand itself to count, this model would have to tell the two "
+            "sentences apart in the right direction.",
         },
     ),
 ]

@@ -77,6 +77,14 @@ def test_the_likelihood_of_a_title(advrec, ops, pieces):
         values = advrec.numpy(look_up(log_softmax(logits, -1)[:, 1:], ids[:, :-1]))
         return advrec.tensor(masked(values, lengths).sum(1) / advrec.numpy(lengths))
 
+    def told_by_ids(logits, ids, lengths):
+        read = advrec.numpy(ids)[:, 1:]
+        return advrec.tensor((values_of(logits, ids, lengths) * (read != 0)).sum(1) / advrec.numpy(lengths))
+
+    def mean_by_ids(logits, ids, lengths):
+        real = advrec.numpy(ids)[:, 1:] != 0
+        return advrec.tensor((values_of(logits, ids, lengths) * real).sum(1) / real.sum(1))
+
     def over_time(logits, ids, lengths):
         values = advrec.numpy(look_up(log_softmax(logits, 1)[:, :-1], ids[:, 1:]))
         return advrec.tensor(masked(values, lengths).sum(1) / advrec.numpy(lengths))
@@ -91,11 +99,13 @@ def test_the_likelihood_of_a_title(advrec, ops, pieces):
         refused("17.1", by_width, "divide by the width"),
         refused("17.1", one_more, "one more than the tokens"),
         refused("17.1", raw, "raw logits"),
+        refused("17.1", told_by_ids, "take token 0 for padding"),
+        refused("17.1", mean_by_ids, "in the sum and in the count"),
         refused("17.1", over_time, "over the tokens of the text"),
         refused("17.1", lambda *given: -by_rows(*given), "return the negative"),
         refused("17.1", lambda *given: ops.mean(by_rows(*given)), "one number for all titles"),
     }
-    assert len(messages) == 10
+    assert len(messages) == 12
     refused("17.1", lambda *given: 2 * by_rows(*given), "expected")
 
 
@@ -112,6 +122,8 @@ def test_a_gain_and_its_interval(advrec):
 
     assert exercise("17.2").judge(right).status == CORRECT
     assert exercise("17.2").judge(by_hand).status == CORRECT
+    assert exercise("17.2").judge(lambda before, after: np.array(right(before, after))).status == CORRECT
+    assert exercise("17.2").judge(lambda before, after: list(right(before, after))).status == CORRECT
 
     def with_half(half):
         return lambda before, after: ((before - after).mean(), half(before, after, len(before)))
@@ -136,7 +148,9 @@ def test_a_gain_and_its_interval(advrec):
         ),
     }
     assert len(messages) == 9
-    refused("17.2", lambda before, after: right(before, after)[0], "should return 2 values")
+    refused("17.2", lambda before, after: right(before, after)[0], "should return two numbers")
+    refused("17.2", lambda before, after: (before - after, right(before, after)[1]), "should return two numbers")
+    refused("17.2", lambda before, after: (*right(before, after), len(before)), "should return two numbers")
 
 
 def test_what_the_slope_promises(advrec, ops):
@@ -172,10 +186,12 @@ def test_what_the_slope_promises(advrec, ops):
             "what the tokens promise",
         ),
         refused("17.3", by(lambda s, t: np.tile(promised(s, t).sum(0), (len(s), 1))), "the same tokens"),
+        refused("17.3", lambda *given: advrec.tensor(advrec.numpy(right(*given)).astype(np.float32)), "whole numbers"),
+        refused("17.3", lambda *given: advrec.numpy(right(*given)).astype(float), "whole numbers"),
     }
-    assert len(messages) == 7
+    assert len(messages) == 9
 
 
 def test_an_instruction_that_says_no():
-    assert exercise("17.4").judge("b").status == CORRECT
-    assert len({refused("17.4", letter) for letter in ("a", "c")}) == 2
+    assert exercise("17.4").judge("c").status == CORRECT
+    assert len({refused("17.4", letter) for letter in ("a", "b")}) == 2
