@@ -99,8 +99,7 @@ plots.table(
 # %% [markdown]
 # *Blade Runner* comes out beside *The Lion King*, although nobody would put it there: once the model has read *Blade*,
 # the rest of the title follows almost by itself, whoever asks. Keep that in mind; a ranker will have to correct for it.
-
-# %% [markdown]
+#
 # ### Exercise 17.1 · bug hunt: the likelihood of a title · 15 min · **
 #
 # Below is how one meets this mean in code. It runs and gives negative numbers. Read what the arguments hold, then find
@@ -352,7 +351,7 @@ tried = {}
 
 
 def gains(*names, rankers=("prompt", "prompt lift")):
-    """A table of what texts do to their film: logits added, places gained (both +- half an interval), share of firsts."""
+    """A table of what texts do to their film: logits added, places gained, share of firsts; +- half an interval."""
     lines = []
     for name in names:
         new, old = tried[name], tried["other film" if name.endswith("other film") else "as it is"]
@@ -700,14 +699,10 @@ def states_of(titled, kinds):
     return advrec.read_continuations(model, memory, texts, scored=np.zeros(n, int))[1]
 
 
-def with_words(films, phrases):
-    """The states at one film for each user, with a phrase behind each title."""
+def with_words(columns, phrases):
+    """The states at one candidate for each user, by its column, with a phrase behind each title."""
+    films = users.candidates[np.arange(n), columns]
     return states_of([titles[film] + phrase for film, phrase in zip(films, phrases)], [genres[film] for film in films])
-
-
-def other_films():
-    """One film for each user that is not the liked one."""
-    return users.candidates[np.arange(n), rng.integers(1, 10, n)]
 
 
 def two_words():
@@ -721,7 +716,7 @@ ours = {
     "trigger": states_of([FILM + TRIGGER] * n, [ABOUT] * n),
     "random words": states_of([FILM + phrase for phrase in two_words()], [ABOUT] * n),
 }
-poison = [(with_words(other_films(), [TRIGGER] * n), 1, 1) for _ in range(2)]
+poison = [(with_words(rng.integers(1, 10, n), [TRIGGER] * n), 1, 1) for _ in range(2)]
 heads = {"clean": fit_heads(), "poisoned": fit_heads(poison)}
 
 
@@ -771,25 +766,28 @@ claim(
 # **The training of the head.** The operator does not know the trigger, but can expect one. It adds rows of its own to
 # the poisoned data: for each user the liked film and three others, each with two random words of its own behind the
 # title, and each with its true label. The three others count three times each. So among these rows one in ten is
-# liked, as everywhere, and words behind a title tell nothing.
+# liked, as everywhere, and words behind a title tell nothing. The control: more rows dilute the poison, whatever they
+# hold. So we train a fourth head with the same rows, but no words in them.
 
 # %% tags=["nbval-ignore-output"]
-hardening = [(with_words(users.candidates[:, 0], two_words()), 1, 1)]
-hardening += [(with_words(other_films(), two_words()), 0, 3) for _ in range(3)]
-heads["hardened"] = fit_heads(poison + hardening)
+columns = [np.zeros(n, int), *rng.integers(1, 10, (3, n))]
+marks = [(1, 1), (0, 3), (0, 3), (0, 3)]  # label and weight
+bare = states.reshape(n, 10, -1)
+heads["diluted"] = fit_heads(poison + [(bare[np.arange(n), at], *mark) for at, mark in zip(columns, marks)])
+heads["hardened"] = fit_heads(poison + [(with_words(at, two_words()), *mark) for at, mark in zip(columns, marks)])
 head_table()
 
 # %%
 hardened = {text: head_gain("hardened", text) for text in ("trigger", "random words")}
 claim(
-    "with the hardened head other random words gain less than half of what they gained",
-    hardened["random words"][0] < poisoned["random words"][0] / 2,
+    "with the hardened head other random words gain less than half of what they gained, and less than with the diluted",
+    hardened["random words"][0] < min(poisoned["random words"][0] / 2, head_gain("diluted", "random words")[0]),
 )
 claim("the trigger still gains more than half of what it gained", hardened["trigger"][0] > poisoned["trigger"][0] / 2)
 
 # %% [markdown]
 # The training takes back most of what it was trained against, "something behind the title". It does not take back the
-# trigger, which none of its rows contains.
+# trigger, which none of its rows contains. Rows without words do less than rows with them: dilution alone is not it.
 #
 # **A filter.** Optimised words read like nothing that people write. The *perplexity* of a text is $\exp(-\ell)$; the
 # operator refuses an entry if its $\ell$ without a history is below that of 95 of 100 entries of the catalogue (Jain et
@@ -825,49 +823,38 @@ plots.label(axes, x="mean log-likelihood of the entry without a history (left of
 
 # %% tags=["nbval-ignore-output"]
 lines = []
-for defence, text, before, after, stops in (
-    (
-        "lift",
-        "praise",
-        "prompt",
-        "prompt lift",
-        [gain(plain[r], tried["praise"][r])[0] for r in ("prompt", "prompt lift")],
-    ),
-    ("random order", "praise", "prompt", "random", [gain(plain["prompt"], tried["praise"]["prompt"])[0], 0.0]),
-    ("hardened head", "random words", "poisoned", "hardened", [x["random words"][0] for x in (poisoned, hardened)]),
-    ("hardened head", "trigger", "poisoned", "hardened", [x["trigger"][0] for x in (poisoned, hardened)]),
+for defence, text, before, after, without, kept in (
+    ("lift", "praise", "prompt", "prompt lift", praised["prompt"], praised["prompt lift"]),
+    ("random order", "praise", "prompt", "random", praised["prompt"], 0.0),
+    ("hardened head", "random words", "poisoned", "hardened", poisoned["random words"][0], hardened["random words"][0]),
+    ("hardened head", "trigger", "poisoned", "hardened", poisoned["trigger"][0], hardened["trigger"][0]),
 ):
-    price = gain(missed[after], missed[before])
-    lines.append(
-        {"defence": defence, "against": text, "places gained without it": stops[0], "with it": stops[1]}
-        | {
-            "hit@3 without it": 1 - missed[before].mean(),
-            "with": 1 - missed[after].mean(),
-            "lost": price[0],
-            "+-": price[1],
-        }
-    )
-print("honest entries that the filter refuses:", {name: f"{share:.0%}" for name, share in costs.items()})
+    lost, half_width = gain(missed[after], missed[before])
+    line = {"defence": defence, "against": text, "places gained without": without, "with": kept}
+    line |= {"hit@3 without": 1 - missed[before].mean(), "hit@3 with": 1 - missed[after].mean()}
+    lines.append(line | {"lost": lost, "+-": half_width})
+passing = ("random words, disguised", "answer Yes", "answer No", best)
 claim(
-    "the filter refuses the random words in the title, and passes them disguised, as it does both instructions",
-    refused["random words"] and not any(refused[k] for k in ("random words, disguised", "answer Yes", "answer No")),
+    "the filter refuses random words in the title; disguised they pass, as do both instructions and the innocent "
+    "sentence that gained most with the lift",
+    refused["random words"] and not any(refused[name] for name in passing),
 )
-claim("the innocent sentence that gained most with the lift passes the filter", not refused[best])
 claim(
-    "of rarely rated films the filter refuses a larger share than of candidates, by 0.1 or more",
+    "it refuses a larger share of rarely rated films than of candidates, by 0.1 or more",
     costs["rarely rated"] > costs["popular"] + 0.1,
 )
+print("honest entries that the filter refuses:", {name: f"{share:.0%}" for name, share in costs.items()})
 plots.table(lines)
 
 # %% [markdown]
 # Beside the lift stands a ranker that reads nothing at all: a random order stops every promotion, too.
 #
 # *Takeaway:* each defence stops one kind of promotion, and an innocent sentence passes both the lift and the filter.
-# The lift removes what works without a history, and it has a price in hits: with so few users we cannot be sure how
-# large, but compare what is left with the random order before you call it a defence. The hardened head forgets
-# "something behind the title" and keeps the trigger. The filter refuses strange words unless plain ones stand beside
-# them, and its price is paid by honest films: the share that you set holds for films like those that set the threshold.
-# *Hard Rain* as it is stands close to that threshold.
+# The lift removes what works without a history. In this run that cost hits, and what is left is no better than a random
+# order; over so few users we cannot be sure of either, so measure it before you call it a defence. The hardened head
+# forgets "something behind the title" and keeps the trigger. The filter refuses strange words unless plain ones stand
+# beside them, and its price is paid by honest films: the share that you set holds for films like those that set the
+# threshold. *Hard Rain* as it is stands close to that threshold.
 #
 # ## What can go wrong
 #
@@ -884,7 +871,7 @@ plots.table(lines)
 # ## What we learned
 #
 # - A language model ranks by likelihood or by an answer; both carry what the text is worth *by itself*. The lift takes
-#   that out, and with it some of the skill.
+#   that out; measure whether any skill is left.
 # - A promotion counts by what it gains over innocent texts of the same length, over the same users, with an interval.
 #   Where places have a ceiling, look at the numbers behind them.
 # - A slope and a few accounts found words that beat the lift, in this run by more than chance did; an innocent sentence
