@@ -565,9 +565,9 @@ claim("the mean swap by slope lowers the spies' lift", changes["by slope"].mean(
 # %% [markdown]
 # *Takeaway:* the lift removes what a text does *without* a history. A shop with a copy of the model searches for words
 # that do more *with* one, and a few accounts are enough to find some that work on users it has never seen. Most
-# promises of the slope do not hold: its swaps lower the lift in the mean. Only the best of them counts, and in this run
-# that ended above the best by chance. But look at the seconds: in the same time chance could have read more. And look
-# at the other film in the table: what was tuned on one film need not stay there.
+# promises of the slope do not hold: its swaps lower the lift in the mean. Only the best of them counts, and with each of
+# the five values of `SEED` that we tried it ended above the best by chance. But look at the seconds: in the same time
+# chance could have read more. And look at the other film in the table: what was tuned on one film need not stay there.
 #
 # ## An instruction in a description
 #
@@ -874,8 +874,8 @@ plots.table(lines)
 #   that out; measure whether any skill is left.
 # - A promotion counts by what it gains over innocent texts of the same length, over the same users, with an interval.
 #   Where places have a ceiling, look at the numbers behind them.
-# - A slope and a few accounts found words that beat the lift, in this run by more than chance did; an innocent sentence
-#   may do as well.
+# - A slope and a few accounts found words that beat the lift, and by more than as many readings by chance; an innocent
+#   sentence may do as well.
 # - An instruction that works need not have been obeyed. Ask its opposite.
 # - A defence stops what it is made for: the lift what works without a history, the hardened head what its rows contain,
 #   the filter what looks strange as a whole. Measure the price on those who pay it.
