@@ -205,7 +205,7 @@ titles = filmshop.film_titles(movies)
 genres = [", ".join(kinds).lower() for kinds in movies.items["genres"].to_list()]
 lists = filmshop.film_lists(movies, n_users=SIZES["users"] + SIZES["spies"], length=SIZES["length"], seed=SEED)
 users, spies = lists.part(slice(SIZES["users"])), lists.part(slice(SIZES["users"], None))
-QUESTION = "Would I love this film too? Answer Yes or No."
+QUESTION, END = "Would I love this film too? Answer Yes or No.", "\nAnswer:"
 
 
 def prompt(history):
@@ -226,9 +226,6 @@ print(smollm.decode(smollm.encode(prompt(users.histories[0]))))
 
 
 # %%
-END = "\nAnswer:"
-
-
 def read(entries, memory, rows, whole=False):
     """Log-likelihood of titles and of all tokens scored, answers, and the states behind the answers."""
     texts = [smollm.encode(f" {title}\nAbout: {about}{END}") for title, about in entries]
@@ -565,9 +562,10 @@ claim("the mean swap by slope lowers the spies' lift", changes["by slope"].mean(
 # %% [markdown]
 # *Takeaway:* the lift removes what a text does *without* a history. A shop with a copy of the model searches for words
 # that do more *with* one, and a few accounts are enough to find some that work on users it has never seen. Most
-# promises of the slope do not hold: its swaps lower the lift in the mean. Only the best of them counts, and with each of
-# the five values of `SEED` that we tried it ended above the best by chance. But look at the seconds: in the same time
-# chance could have read more. And look at the other film in the table: what was tuned on one film need not stay there.
+# promises of the slope do not hold: its swaps lower the lift in the mean. Only the best of them counts, and with each
+# of the five values of `SEED` that we tried it ended above the best by chance. But look at the seconds: in the same
+# time chance could have read more. And look at the other film in the table: what was tuned on one film need not stay
+# there.
 #
 # ## An instruction in a description
 #
