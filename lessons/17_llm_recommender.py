@@ -180,8 +180,9 @@ claim("your log-likelihoods and the package's differ by less than 0.001", np.abs
 # ## Does it rank?
 #
 # Each user has a history of films that they liked, and ten films to rank: one that they liked afterwards, and nine
-# popular ones that they never rated. All ten come from the 100 most rated films. The prompt is one text for all users
-# but for the history, and the shop's catalogue gives every film a line *About*: here its genres.
+# popular ones that they never rated. All ten come from the 100 most rated films. (A few more users, the *spies*, are
+# set aside for a later section.) The prompt is one text for all users but for the history, and the shop's catalogue
+# gives every film a line *About*: here its genres.
 #
 # ```
 # Films I love: Alien, Fargo, Heat.
@@ -635,8 +636,8 @@ for (what, number), role, shift in zip(numbers.items(), ("attacked", "defended")
 axes.axvline(0, color="black", linewidth=0.8)
 axes.set_yticks(range(len(shown)), shown)
 axes.invert_yaxis()
-plots.label(axes, x="added to Hard Rain (logits), mean over users with 95 % interval", y="")
 axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+plots.label(axes, x="added to Hard Rain (logits), mean over users with 95 % interval", y="")
 
 # %% [markdown]
 # *Takeaway:* in places both instructions reach the top, so places cannot tell whether Yes pushes harder than No. The
@@ -812,8 +813,8 @@ costs = {"popular": (honest[1::2] < threshold).mean(), "rarely rated": (rare < t
 # %% tags=["figure", "nbval-ignore-output"]
 figure, axes = plots.figure("The filter reads the whole entry, so plain sentences hide strange words", size=(7.5, 5.0))
 order = sorted(promoted, key=promoted.get)
-for height, values, role in ((len(order), honest, "clean"), (len(order) + 1, rare, "clean")):
-    axes.plot(values, np.full(len(values), height), "|", color=plots.ROLES[role]["color"], markersize=10)
+for height, values in ((len(order), honest), (len(order) + 1, rare)):
+    axes.plot(values, np.full(len(values), height), "|", color=plots.CLEAN, markersize=10)
 axes.plot([promoted[name] for name in order], range(len(order)), "^", color=plots.ATTACKED)
 axes.set_yticks(range(len(order) + 2), [*order, "candidates, as they are", "rarely rated, as they are"])
 axes.axvline(threshold, color="black", linestyle=":")
