@@ -562,8 +562,8 @@ claim("the mean swap by slope lowers the spies' lift", changes["by slope"].mean(
 
 # %% [markdown]
 # *Takeaway:* the lift removes what a text does *without* a history. A shop with a copy of the model searches for words
-# that do more *with* one, and a few accounts are enough to find some that work on users it has never seen. Most
-# promises of the slope do not hold: its swaps lower the lift in the mean. Only the best of them counts, and with each
+# that do more *with* one, and a few accounts are enough to find some that work on users it has never seen. The
+# promises of the slope do not hold: in the mean its swaps lower the lift. Only the best of them counts, and with each
 # of the five values of `SEED` that we tried it ended above the best by chance. But look at the seconds: in the same
 # time chance could have read more. And look at the other film in the table: what was tuned on one film need not stay
 # there.
@@ -858,8 +858,8 @@ plots.table(lines)
 # ## What can go wrong
 #
 # - **An attack without its control.** Praise, an obeyed instruction: each would be a headline, and each has a control
-#   that does much the same. So does one control alone: the innocent sentences are places apart.
-# - **A toy for a proof.** Films, one shop, one model of 135 million weights with weights rounded to four bits, ten
+#   that does much the same. And one control is not enough: the innocent sentences are places apart.
+# - **A toy for a proof.** Films, one shop, one model of 135 million weights, rounded to four bits, ten
 #   candidates, a few dozen users. A larger model ranks better and obeys better; measure it anew.
 # - **A strong attack on a weak ranker.** Where popularity is as good as the model, the best defence is popularity.
 # - **Adaptive shops.** The filter was tested on suffixes that did not know of it. A search that also keeps the
