@@ -46,6 +46,13 @@ from advrec_teach.pytorch.gan_recommenders import (
     item_mixture,
     policy_loss,
 )
+from advrec_teach.pytorch.language import (
+    LanguageModel,
+    Memory,
+    best_swaps,
+    mean_log_likelihood,
+    read_continuations,
+)
 from advrec_teach.pytorch.privacy import (
     SetGenerator,
     example_gradients,
@@ -63,6 +70,8 @@ from advrec_teach.pytorch.ward import fit_ward, power_iteration
 __all__ = [
     "BPRModel",
     "InteractionVAE",
+    "LanguageModel",
+    "Memory",
     "RowDiscriminator",
     "RowGenerator",
     "SequenceDiscriminator",
@@ -73,6 +82,7 @@ __all__ = [
     "attack_texts",
     "attack_vectors",
     "belief_divergence",
+    "best_swaps",
     "bpr_gradients",
     "bpr_loss",
     "critic_loss",
@@ -106,6 +116,7 @@ __all__ = [
     "gumbel_noise",
     "gumbel_softmax",
     "item_mixture",
+    "mean_log_likelihood",
     "mlp",
     "numpy",
     "pgd_delta",
@@ -116,6 +127,7 @@ __all__ = [
     "project",
     "random_delta",
     "ranking_loss",
+    "read_continuations",
     "reinforce_loss",
     "ring_data",
     "robust_loss",

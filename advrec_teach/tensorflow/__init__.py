@@ -48,6 +48,13 @@ from advrec_teach.tensorflow.gan_recommenders import (
     item_mixture,
     policy_loss,
 )
+from advrec_teach.tensorflow.language import (
+    LanguageModel,
+    Memory,
+    best_swaps,
+    mean_log_likelihood,
+    read_continuations,
+)
 from advrec_teach.tensorflow.privacy import (
     SetGenerator,
     example_gradients,
@@ -65,6 +72,8 @@ from advrec_teach.tensorflow.ward import fit_ward, power_iteration
 __all__ = [
     "BPRModel",
     "InteractionVAE",
+    "LanguageModel",
+    "Memory",
     "RowDiscriminator",
     "RowGenerator",
     "SequenceDiscriminator",
@@ -75,6 +84,7 @@ __all__ = [
     "attack_texts",
     "attack_vectors",
     "belief_divergence",
+    "best_swaps",
     "bpr_gradients",
     "bpr_loss",
     "critic_loss",
@@ -108,6 +118,7 @@ __all__ = [
     "gumbel_noise",
     "gumbel_softmax",
     "item_mixture",
+    "mean_log_likelihood",
     "mlp",
     "numpy",
     "pgd_delta",
@@ -118,6 +129,7 @@ __all__ = [
     "project",
     "random_delta",
     "ranking_loss",
+    "read_continuations",
     "reinforce_loss",
     "ring_data",
     "robust_loss",

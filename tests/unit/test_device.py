@@ -238,6 +238,21 @@ def test_robust_training_of_texts_stays_on_its_device(meta, defence, layer):
 
 
 @pytest.mark.pytorch
+def test_language_models_stay_on_their_device(meta):
+    from advrec_teach import pytorch as advrec
+
+    model = advrec.LanguageModel()
+    memory = model.read([[5, 6, 7], [8]], batch_size=1)
+    again = memory.take([1, 0, 1])
+    states = model.states(model.embed([[5, 6], [7, 8], [9, 0]]), after=again)
+    logits = model.logits(states)
+    made = [model.table, memory.keys, memory.values, memory.last, again.keys, again.last, states, logits]
+    made += [advrec.mean_log_likelihood(logits, [[5, 6]] * 3, [1] * 3), advrec.best_swaps(states[0], model.table, 3)]
+    for t in made:
+        assert t.device.type == "meta"
+
+
+@pytest.mark.pytorch
 def test_networks_that_invent_users_stay_on_their_device(meta):
     from advrec_teach import pytorch as advrec
 
@@ -440,6 +455,16 @@ PLACEMENT = """
     for method in ("fgm", "pgd", "random"):
         advrec.attack_texts(classifier, texts, method=method, eps=0.1)
     for variable in classifier.variables:
+        here(variable.value)
+    talker = advrec.LanguageModel()
+    kept = talker.read([[5, 6, 7], [8]], batch_size=1)
+    with tf.device("cpu:1"):
+        said = talker.states(talker.embed([[5, 6], [7, 8], [9, 0]]), after=kept.take([1, 0, 1]))
+        for t in (talker.table, kept.keys, kept.last, said, talker.logits(said)):
+            here(t)
+        here(advrec.mean_log_likelihood(talker.logits(said), [[5, 6]] * 3, [1] * 3))
+    advrec.read_continuations(talker, kept, [[5], [6, 7]])
+    for variable in talker.network.variables:
         here(variable.value)
     maker = advrec.RowGenerator(10, hidden=3)
     for opponent in (advrec.RowDiscriminator(10, hidden=3), None):

@@ -97,6 +97,8 @@ def test_settings_of_attacks_and_training_are_keyword_only():
         "fake",
         "logits",
         "texts",
+        "memory",
+        "continuations",
         "noise",
         "n",
     }
@@ -117,6 +119,7 @@ def test_settings_of_attacks_and_training_are_keyword_only():
         "fit_robust_text",
         "attack_texts",
         "text_logits",
+        "read_continuations",
         "TextClassifier",
         "fit_ward",
         "fit_generator",
