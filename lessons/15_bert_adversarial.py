@@ -413,9 +413,9 @@ plots.table([{"trained": name} | {key: row[key] for key in shown} for name, row 
 
 # %% [markdown]
 # The columns F1 and AUC are of the whole test sample. (Macro-F1 is the mean of the F1 of the two classes, so that the
-# rare class counts as much as the common one.) *no move* to *pgd* are AUC on the attacked sample, the last three columns
-# its macro-F1. An attack can push every text over the line between the classes before it has turned the order of the
-# texts round, so macro-F1 falls sooner and further.
+# rare class counts as much as the common one.) *no move* to *pgd* are AUC on the attacked sample, the last three
+# columns its macro-F1. An attack may push texts over the line between the classes without turning their order round, or
+# the other way about, so the two need not fall alike.
 
 # %%
 plain, twice, noisy = runs["plain"], runs["plain, twice"], runs["random"]
