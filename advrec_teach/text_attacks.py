@@ -20,16 +20,16 @@ WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)*")
 
 STOP_WORDS = frozenset(
     """
-    a about above after again all also although always am an and another any anyone anything are as at away
-    back be because been before being below between both but by can cannot could did do does doing done down during
-    each either else enough even ever every everyone everything few for from further get gets getting go goes going got
-    had has have having he her here hers herself him himself his how however i if in into is it its itself just
+    a about above after again all also although always am an and another any anyone anything are as at aren away
+    back be because been before being below between both but by can cannot could couldn did didn do does doesn doing don done down
+    during     each either else enough even ever every everyone everything few for from further get gets getting go goes going got
+    had hadn has hasn have having he her here hers herself him himself his how however i if in into is isn it its itself just
     least less made make makes many may maybe me might mine more most much must my myself near neither never no nobody
     none nor not nothing now of off often on once one only onto or other others otherwise our ours out over own per
-    perhaps quite rather really same seem seemed seems several shall she should since so some someone something
+    perhaps quite rather really same seem seemed seems several shall she should shouldn since so some someone something
     sometimes still such than that the their them then there these they this those though through till to together
-    too toward under unless until up upon us very was we were what when where whether which while who whom whose why
-    will with within without would yes yet you your yours yourself
+    too toward under unless until up upon us very was wasn we were weren what when where whether which while who whom whose why
+    will with within without won would wouldn yeah yes yet you your yours yourself
     """.split()
 )
 """Words that no edit touches and none brings in: grammar, and above all what negates."""
@@ -172,7 +172,8 @@ class Swaps:
     def __call__(self, word: str) -> list[str]:
         """Return what may stand for a word, closest first; nothing for a word that is not known or not editable.
 
-        Another form of the same word ("love", "loved") is the word itself: a swap must bring in a different one.
+        A swap brings in another word, not another form of the same one ("love", "loving"), and one with the same
+        ending ("loved" for "liked", not "like"), so that the sentence has a chance to stay one.
         """
         word = word.lower()
         if word not in self._row or not editable(word):
@@ -181,14 +182,29 @@ class Swaps:
             cosines = self.cosines(word)
             order = np.argsort(-cosines, kind="stable")
             close = (self.words[number] for number in order if cosines[number] >= self.least)
-            self._known[word] = [other for other in close if not same_stem(word, other)]
+            self._known[word] = [
+                other for other in close if ending(other) == ending(word) and stem(other) != stem(word)
+            ]
         return self._known[word]
 
 
-def same_stem(one: str, other: str) -> bool:
-    """Say whether two words look like forms of one: equal but for an ending of up to three letters, or a plural's."""
-    shared = next((k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-    return shared >= 3 and max(len(one), len(other)) - shared <= 3 and min(len(one), len(other)) - shared <= 1
+ENDINGS = ("ing", "ed", "ly", "est", "er", "s")
+
+
+def ending(word: str) -> str:
+    """Return which of `ENDINGS` a word has, "" if none: a poor man's part of speech, as no tagger ships with the course.
+
+    At least three letters stand before an ending, and "ss" is none: "dress" has no ending, "dresses" has.
+    """
+    fits = (end for end in ENDINGS if word.endswith(end) and len(word) - len(end) >= 3 and not word.endswith("ss"))
+    return next(fits, "")
+
+
+def stem(word: str) -> str:
+    """Return a word without its ending, without a last "e" or "i", and without a doubled last letter."""
+    left = word[: len(word) - len(ending(word))]
+    left = left[:-1] if len(left) > 3 and left[-1] in "ei" else left
+    return left[:-1] if len(left) > 3 and left[-1] == left[-2] else left
 
 
 def typos(word: str, *, kinds: Sequence[str] = ("swap", "drop", "insert", "key")) -> list[str]:
@@ -526,11 +542,11 @@ def _chosen(
     rank = np.arange(len(order)) - np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
     if accept is None:
         return [int(place) for place in order[rank == 0]]
-    asked = order[rank < most]
-    allowed = np.asarray(accept(rows[asked].tolist(), [candidates[place] for place in asked]), bool)
     best: dict[int, int] = {}
-    for place in asked[allowed]:
-        best.setdefault(int(rows[place]), int(place))
+    for level in range(most):  # the second best is asked about only where the best was refused
+        asked = [int(place) for place in order[rank == level] if int(rows[place]) not in best]
+        allowed = accept([int(rows[place]) for place in asked], [candidates[place] for place in asked]) if asked else []
+        best |= {int(rows[place]): place for place, fits in zip(asked, allowed, strict=True) if fits}
     return list(best.values())
 
 
