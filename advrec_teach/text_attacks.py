@@ -448,6 +448,15 @@ class AttackedTexts:
         """Share of the texts that the classifier was right about and is wrong about now; nan if it was never right."""
         return float(self.fooled.sum() / self.right.sum()) if self.right.any() else float("nan")
 
+    def by_class(self) -> NDArray[np.float64]:
+        """Return `success` for each class by itself, shape [classes]; nan for one in which nothing was right.
+
+        A classifier that leans to one class has few texts of the other to lose, and one rate for all hides that.
+        """
+        of_class = [self.labels == kind for kind in range(int(self.labels.max(initial=0)) + 1)]
+        with np.errstate(invalid="ignore"):
+            return np.array([self.fooled[rows].sum() / np.float64(self.right[rows].sum()) for rows in of_class])
+
     def success_after(self, queries: int) -> float:
         """Share of the texts, among those right before, that were fooled with at most so many queries."""
         return float((self.fooled & (self.queries <= queries)).sum() / max(self.right.sum(), 1))

@@ -49,8 +49,26 @@ SEED = 0
 # %% tags=["nbval-ignore-output"]
 SIZES = {
     "smoke": {"layers": 1, "words": 8, "train": 96, "test": 80, "attacked": 8, "steps": 3, "more": 2, "tries": 2},
-    "quick": {"layers": 2, "words": 18, "train": 3200, "test": 700, "attacked": 50, "steps": 120, "more": 32, "tries": 4},
-    "full": {"layers": 6, "words": 60, "train": 15000, "test": 4000, "attacked": 300, "steps": 900, "more": 300, "tries": 20},
+    "quick": {
+        "layers": 2,
+        "words": 18,
+        "train": 3200,
+        "test": 700,
+        "attacked": 50,
+        "steps": 120,
+        "more": 36,
+        "tries": 4,
+    },
+    "full": {
+        "layers": 6,
+        "words": 60,
+        "train": 15000,
+        "test": 4000,
+        "attacked": 300,
+        "steps": 900,
+        "more": 300,
+        "tries": 20,
+    },
 }[PROFILE]
 WORDS, TRIES, TOKENS = SIZES["words"], SIZES["tries"], 2 * SIZES["words"] + 4
 EDITS = 3  # words that an attack may change in a text
@@ -85,9 +103,7 @@ test, test_labels = sample(split.test, SIZES["test"])
 # %%
 SETTINGS = {"batch_size": 16, "class_weights": texts.balanced_weights(train_labels), "seed": SEED}
 model = advrec.TextClassifier(layers=SIZES["layers"], seed=SEED)
-history = advrec.fit_text_classifier(
-    model, encode(train, train_labels), steps=SIZES["steps"], rate=3e-4, **SETTINGS
-)
+history = advrec.fit_text_classifier(model, encode(train, train_labels), steps=SIZES["steps"], rate=3e-4, **SETTINGS)
 
 
 def classifier(model):
@@ -109,7 +125,10 @@ claim("AUC of the classifier on test reviews, nothing attacked", auc(model))
 # %%
 chosen = np.concatenate([np.flatnonzero(test_labels == kind)[: SIZES["attacked"]] for kind in (0, 1)])
 target, labels = [test[row] for row in chosen], test_labels[chosen]
-claim("share of the sample that the classifier gets right", (text_attacks.margins(classifier(model)(target), labels) > 0).mean())
+claim(
+    "share of the sample that the classifier gets right",
+    (text_attacks.margins(classifier(model)(target), labels) > 0).mean(),
+)
 
 # %% [markdown]
 # ## What would a swap do?
@@ -124,6 +143,7 @@ claim("share of the sample that the classifier gets right", (text_attacks.margin
 # $$\Delta_{tj} = (v_j - v_i)^\top g_t .$$
 #
 # One backward pass gives this for *every* place and *every* word.
+
 
 # %%
 def slope(model, ids, labels):
@@ -204,7 +224,9 @@ correlations = {
     "a hundredth of the way": np.mean([spearmanr(a, b)[0] for a, b in zip(guesses, little)]),
     "the whole way, words shuffled": np.mean([spearmanr(a, rng.permutation(b))[0] for a, b in zip(guesses, full)]),
 }
-plots.table([{"estimate against the true change": k, "rank correlation within a place": v} for k, v in correlations.items()])
+plots.table(
+    [{"estimate against the true change": k, "rank correlation within a place": v} for k, v in correlations.items()]
+)
 
 # %% tags=["nbval-ignore-output", "figure"]
 figure, axes = plots.figure("The estimate orders swaps well and misses their size")
@@ -216,7 +238,10 @@ plots.label(axes, x="estimated change of the loss", y="true change of the loss")
 
 # %%
 claim("rank correlation of estimate and true change, the whole way", correlations["the whole way"])
-claim("after a hundredth of the way the rank correlation is above 0.95", bool(correlations["a hundredth of the way"] > 0.95))
+claim(
+    "after a hundredth of the way the rank correlation is above 0.95",
+    bool(correlations["a hundredth of the way"] > 0.95),
+)
 claim("with the words shuffled it is below 0.2", bool(abs(correlations["the whole way, words shuffled"]) < 0.2))
 
 # %% [markdown]
@@ -468,9 +493,7 @@ def leave_one_out(model, options, accept=close):
     order = text_attacks.leave_one_out(target, labels, classifier(model), options)
     propose = text_attacks.by_order(options, order, count=TRIES, seed=SEED)
     spent = [len(words) for words in order]
-    return text_attacks.search(
-        target, labels, classifier(model), propose, edits=EDITS, accept=accept, spent=spent
-    )
+    return text_attacks.search(target, labels, classifier(model), propose, edits=EDITS, accept=accept, spent=spent)
 
 
 # %% tags=["nbval-ignore-output"]
@@ -490,7 +513,9 @@ def report(attacks):
             "success rate": attack.success,
             "queries a text": attack.queries[attack.right].mean(),
             "gradients a text": attack.rounds[attack.right].mean() if name == "HotFlip" else 0.0,
-            "words changed where fooled": np.mean([len(e) for e, won in zip(attack.edits, attack.fooled) if won] or [0]),
+            "words changed where fooled": np.mean(
+                [len(e) for e, won in zip(attack.edits, attack.fooled) if won] or [0]
+            ),
         }
         for name, attack in attacks.items()
     )
@@ -552,18 +577,31 @@ HTML(
 # %%
 verdicts = text_attacks.judged_edits()
 boxes = ("same", "other", "unclear")
-kinds = {name: [row["verdict"] for row in verdicts if row["kind"] == name] for name in ("words, no closeness asked", "words, all constraints", "typos")}
+kinds = {
+    name: [row["verdict"] for row in verdicts if row["kind"] == name]
+    for name in ("words, no closeness asked", "words, all constraints", "typos")
+}
 plots.table(
     {"successes": name, "read": len(found)} | {box: found.count(box) for box in boxes} for name, found in kinds.items()
 )
 
 # %%
-claim("words, all constraints: fewer than two thirds still say the same", kinds["words, all constraints"].count("same") / 20 < 2 / 3)
-claim("asking for closeness leaves as many or more that say something else", kinds["words, all constraints"].count("other") >= kinds["words, no closeness asked"].count("other"))
+claim(
+    "words, all constraints: fewer than two thirds still say the same",
+    kinds["words, all constraints"].count("same") / 20 < 2 / 3,
+)
+claim(
+    "asking for closeness leaves as many or more that say something else",
+    kinds["words, all constraints"].count("other") >= kinds["words, no closeness asked"].count("other"),
+)
 
 # %% tags=["nbval-ignore-output"]
 changed = [row for row in verdicts if row["kind"] == "words, all constraints" and row["verdict"] == "other"]
-HTML(text_attacks.marked_table([(row["before"], row["after"]) for row in changed], heads=("the customer", "judged: other")))
+HTML(
+    text_attacks.marked_table(
+        [(row["before"], row["after"]) for row in changed], heads=("the customer", "judged: other")
+    )
+)
 
 # %% [markdown]
 # *Takeaway:* with 20 texts a kind, a share is known to about a fifth in either direction. That is enough for the point:
@@ -579,6 +617,7 @@ HTML(text_attacks.marked_table([(row["before"], row["after"]) for row in changed
 # Four slips of a finger: two neighbours change places, one letter is missing, one that lies beside it on the keyboard
 # comes in after it, or in its place. The first and the last letter of a word stay, and words have four letters or more
 # (Pruthi et al., 2019).
+
 
 # %%
 def pieces(word):
@@ -603,9 +642,15 @@ report(typed)
 words = [word for word in common if len(word) > 3][:300]
 rng = np.random.default_rng(SEED)
 mistyped = [rng.choice(text_attacks.typos(word)) for word in words]
-claim("tokens of a common word with one typo, on average (without: 1)", np.mean([len(pieces(word)) for word in mistyped]))
+claim(
+    "tokens of a common word with one typo, on average (without a typo: 1)",
+    np.mean([len(pieces(word)) for word in mistyped]),
+)
 claim("success rate of typos in the most important words", typed["leave one out"].success)
-claim("typos in important words fool more often than typos made unseen", bool(typed["leave one out"].success > 2 * typed["random, unseen"].success))
+claim(
+    "typos in important words fool more often than typos made unseen",
+    bool(typed["leave one out"].success > 2 * typed["random, unseen"].success),
+)
 
 # %% [markdown]
 # *Takeaway:* one letter takes a word out of the vocabulary, and what is left are pieces that mean nothing by themselves.
@@ -625,7 +670,9 @@ claim("typos in important words fool more often than typos made unseen", bool(ty
 #   two gradients here.
 #
 # Then a *new* attack is made against each of the four: HotFlip for swaps, leave one out for typos. No constraint on the
-# sentence, to save time.
+# sentence, to save time. And one more trap: a model that says "recommended" to nearly everything is right about few
+# unhappy reviews, so there are few to fool, and its rate looks fine. So we take the success rate of each class by itself
+# and then their **mean**, and show what was right before.
 #
 # ### Exercise 16.4 · predict: who withstands HotFlip? · 5 min · *
 #
@@ -644,7 +691,7 @@ prediction = exercise("16.4").check(prediction)
 
 # %% tags=["nbval-ignore-output"]
 rng = np.random.default_rng(SEED)
-part = rng.permutation(len(train))[: 10 * SIZES["more"]]
+part = rng.permutation(len(train))[: 9 * SIZES["more"]]
 learned, learned_labels = [train[row] for row in part], train_labels[part]
 against = hotflip(model, learned, learned_labels, accept=None, tries=1, edits=2)
 materials = {
@@ -656,16 +703,18 @@ models = {}
 for name, listed in materials.items():
     models[name] = model.copy()
     advrec.fit_text_classifier(models[name], encode(listed, learned_labels), steps=SIZES["more"], **SETTINGS)
-EPS = 0.3  # about a quarter of the length of one word's vector, over all words of a text
+EPS = 0.2  # less than a fifth of the length of one word's vector, for all words of a text together
 models["FGM"] = model.copy()
 more = {"steps": SIZES["more"], "defence": "fgm", "eps": EPS}
 history = advrec.fit_robust_text(models["FGM"], encode(learned, learned_labels), **more, **SETTINGS)
 
+
 # %%
 def judge(model):
-    """AUC, and the success of a new HotFlip and of typos in important words against a model."""
-    typing = leave_one_out(model, text_attacks.typos, accept=None)
-    return {"AUC": auc(model), "HotFlip": hotflip(model, accept=None).success, "typos": typing.success}
+    """AUC, what is right before, and the success of a new HotFlip and of typos, each the mean over both classes."""
+    swapped, typing = hotflip(model, accept=None), leave_one_out(model, text_attacks.typos, accept=None)
+    row = {"AUC": auc(model)} | {f"right: {names[kind]}": swapped.right[labels == kind].mean() for kind in (0, 1)}
+    return row | {"HotFlip": swapped.by_class().mean(), "typos": typing.by_class().mean()}
 
 
 # %% tags=["nbval-ignore-output"]
@@ -676,9 +725,12 @@ plots.table({"trained on": name} | row for name, row in judged.items())
 on, shuffled, hardened, moved = judged.values()
 claim("HotFlip's success rate against training on reviews as they are", on["HotFlip"])
 claim("HotFlip's success rate against training on attacked swaps", hardened["HotFlip"])
-claim("attacked swaps lower HotFlip's success rate by more than a tenth of it", bool(hardened["HotFlip"] < 0.9 * on["HotFlip"]))
 claim(
-    "neither random swaps nor FGM lower it as much",
+    "attacked swaps lower HotFlip's success rate by more than a tenth of it",
+    bool(hardened["HotFlip"] < 0.9 * on["HotFlip"]),
+)
+claim(
+    "neither random swaps nor FGM lower it as much as attacked swaps",
     bool(hardened["HotFlip"] < min(shuffled["HotFlip"], moved["HotFlip"])),
 )
 claim("all AUCs are within 0.06 of each other", bool(np.ptp([row["AUC"] for row in judged.values()]) < 0.06))
@@ -687,8 +739,8 @@ claim("all AUCs are within 0.06 of each other", bool(np.ptp([row["AUC"] for row 
 # *Takeaway:* a model that was shown the attack's own swaps withstands the next ones better; the same number of random
 # swaps is no substitute, and robustness to small moves of vectors (lesson 15) does not carry over to swaps of words,
 # which are no small moves. Remember the reader, though: some of the attacked swaps turned "comfortable" into
-# "uncomfortable" and kept the label. Training on them teaches the model to look away from the words that carry the
-# opinion. The next section shows the price.
+# "uncomfortable" and kept the label. Training on them teaches the model to look away from words that carry an opinion.
+# Does that cost anything where opinions are written in other words?
 #
 # ## Another domain
 #
@@ -724,16 +776,23 @@ plots.table(switch)
 # %%
 mean = {column: float(np.mean([row[column] for row in switch])) for column in switch[0] if column != "domain"}
 claim("mean AUC over the six domains, before any more training", mean["AUC, before"])
-claim("every domain is ranked better than by a coin, and worse on average than clothes", bool(min(row["AUC, before"] for row in switch) > 0.5 and mean["AUC, before"] < on["AUC"]))
+claim(
+    "every domain is ranked better than by a coin, and worse on average than clothes",
+    bool(min(row["AUC, before"] for row in switch) > 0.5 and mean["AUC, before"] < on["AUC"]),
+)
 claim("over the domains HotFlip fools more often than as many random swaps", bool(mean["HotFlip"] > mean["random"]))
-claim("after training on attacked swaps the model ranks the other domains worse than after training on reviews as they are", bool(mean["AUC, attacked swaps"] < mean["AUC, as they are"]))
+claim("mean AUC over the domains, trained on reviews as they are", mean["AUC, as they are"])
+claim("mean AUC over the domains, trained on attacked swaps", mean["AUC, attacked swaps"])
 
 # %% tags=["nbval-ignore-output", "figure"]
-figure, axes = plots.figure("What training on attacked swaps cost elsewhere", size=(8.5, 3.8))
+figure, axes = plots.figure("All of them rank other domains, and worse than clothes", size=(8.5, 3.8))
 place = np.arange(len(switch))
-for shift, (name, colour) in enumerate({"as they are": plots.CLEAN, "attacked swaps": plots.DEFENDED, "FGM": plots.EXTRA}.items()):
+for shift, (name, colour) in enumerate(
+    {"as they are": plots.CLEAN, "attacked swaps": plots.DEFENDED, "FGM": plots.EXTRA}.items()
+):
     axes.bar(place + 0.26 * (shift - 1), [row[f"AUC, {name}"] for row in switch], 0.26, color=colour, label=name)
-axes.axhline(0.5, color="black", linewidth=0.8, linestyle=":")
+axes.axhline(on["AUC"], color="black", linewidth=0.8, linestyle=":")
+axes.annotate("clothes", (5.42, on["AUC"]), (0, 3), textcoords="offset points", fontsize=8)
 axes.set_xticks(place, [row["domain"] for row in switch])
 axes.set_ylim(0.4, 1.12)
 axes.legend(title="trained on", ncols=3, fontsize=8, loc="upper right")
@@ -741,7 +800,8 @@ plots.label(axes, x="domain (30 sentences each)", y="AUC")
 
 # %% [markdown]
 # *Takeaway:* what the model learned about clothes carries over to other domains, and so does the attack. With 30
-# sentences a row is a rough figure; the mean over six is less so. The model that withstood swaps best pays here.
+# sentences a row is a rough figure; the mean over six is less so. Compare the two means above: what training on attacked
+# swaps costs elsewhere is small beside what changing the domain costs.
 #
 # ## What can go wrong
 #
@@ -771,8 +831,8 @@ plots.label(axes, x="domain (30 sentences each)", y="AUC")
 # - Searching is what hurts; a gradient makes it cheaper, and logits alone are enough.
 # - Constraints by cosine let antonyms in. Read your examples, and report the share that still means the same.
 # - Typos are understood by everybody but the model.
-# - Training on attacked swaps helps against swaps; random swaps and moved vectors are no substitute. It is paid for where
-#   the swaps carried meaning.
+# - Training on attacked swaps helps against swaps; random swaps and moved vectors are no substitute.
+# - A model that leans to one class looks robust. Take the rate of each class.
 #
 # **Next:** lesson 17 lets a language model rank goods, and tries to talk it into something.
 #
