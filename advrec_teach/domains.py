@@ -1,7 +1,7 @@
 """Short texts of six domains with labels: a small set of the course's own, and readers of public sets.
 
-The own set, ``domain_sentences.csv``, holds 30 sentences a domain, half of them good news and half of them bad. They were
-written for this course and are free for any use (CC0 1.0). The public sets are not part of the course: their terms
+The own set, ``domain_sentences.csv``, holds 30 sentences a domain, half of them good news and half of them bad. They
+were written for this course and are free for any use (CC0 1.0). The public sets are not part of the course: their terms
 differ, and the learner downloads them into a folder. Nothing here touches the network.
 """
 

@@ -31,7 +31,7 @@ STOP_WORDS = frozenset(
     then there these they this those though through till to together too toward under unless until up upon us very
     was wasn we were weren what when where whether which while who whom whose why will with within without won
     would wouldn yeah yes yet you your yours yourself
-    """.split()
+    """.split()  # noqa: SIM905
 )
 """Words that no edit touches and none brings in: grammar, and above all what negates."""
 
@@ -75,7 +75,8 @@ def rewrite(text: str, edits: Mapping[int, str]) -> str:
             raise IndexError(f"Word {number} is asked for; the text has {len(found)}.")
         word, new = found[number], edits[number]
         if word.group()[0].isupper():
-            new = word.group().isupper() and len(word.group()) > 1 and new.upper() or new[:1].upper() + new[1:]
+            shouted = len(word.group()) > 1 and word.group().isupper()
+            new = new.upper() if shouted else new[:1].upper() + new[1:]
         text = text[: word.start()] + new + text[word.end() :]
     return text
 

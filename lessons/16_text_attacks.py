@@ -229,11 +229,11 @@ plots.table(
 )
 
 # %% tags=["nbval-ignore-output", "figure"]
-figure, axes = plots.figure("The estimate orders swaps well and misses their size")
+figure, axes = plots.figure("The estimate tells better swaps from worse, roughly")
 axes.scatter(guesses.ravel(), full.ravel(), s=8, color=plots.ATTACKED, alpha=0.5)
 ends = np.array([guesses.min(), guesses.max()])
 axes.plot(ends, ends, color="black", linewidth=0.8, linestyle=":")
-axes.annotate("estimate = truth", (ends[1], ends[1]), (-95, -4), textcoords="offset points", fontsize=8)
+axes.annotate("estimate = truth", (ends[1], ends[1]), (-95, -34), textcoords="offset points", fontsize=8)
 plots.label(axes, x="estimated change of the loss", y="true change of the loss")
 
 # %%
@@ -353,8 +353,8 @@ claim(
 
 # %% [markdown]
 # *Takeaway:* a loop over ids reports successes that nobody can have. How many depends on what it may choose from, and
-# you don't know before you have read the texts again. From here on an attack changes **words of a string**, and whatever
-# is counted was read by the tokenizer from that string.
+# you don't know before you have read the texts again. From here on an attack changes **words of a string**, and
+# whatever is counted was read by the tokenizer from that string.
 #
 # ## What must a swap keep?
 #
@@ -569,10 +569,11 @@ HTML(
 #
 # **Question.** Of the "successes" in such a table, how many still say what the customer said?
 #
-# One reader, the author of this lesson, went through 60 successes drawn from one run of it, 20 of each kind, and put each
-# into one of three boxes: **same** (opinion and facts of the customer are still there), **other** (an opinion or a fact
-# has changed: the classifier may be *right* to change its mind), **unclear** (nonsense, or a contradiction). The texts
-# and the verdicts ship with the course. No panel of people was asked, and the reader knew which text was attacked.
+# One reader, the author of this lesson, went through 60 successes drawn from one run of it, 20 of each kind, and put
+# each into one of three boxes: **same** (opinion and facts of the customer are still there), **other** (an opinion or a
+# fact has changed: the classifier may be *right* to change its mind), **unclear** (nonsense, or a contradiction). The
+# texts and the verdicts ship with the course. No panel of people was asked, and the reader knew which text was
+# attacked.
 
 # %%
 verdicts = text_attacks.judged_edits()
@@ -653,10 +654,10 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* one letter takes a word out of the vocabulary, and what is left are pieces that mean nothing by themselves.
-# Typos need no gradient, no synonym and no grammar, and they do not change what a reader understands. They fool at least
-# as often as swaps. The answer that people use is not a better model but a spelling corrector in front of it (Pruthi et
-# al., 2019).
+# *Takeaway:* one letter takes a word out of the vocabulary, and what is left are pieces that mean nothing by
+# themselves. Typos need no gradient, no synonym and no grammar, and they do not change what a reader understands.
+# Compare their rate with that of swaps chosen in the same way, leave one out. The answer that people use is not a
+# better model but a spelling corrector in front of it (Pruthi et al., 2019).
 #
 # ## Which training helps against words?
 #
@@ -671,8 +672,8 @@ claim(
 #
 # Then a *new* attack is made against each of the four: HotFlip for swaps, leave one out for typos. No constraint on the
 # sentence, to save time. And one more trap: a model that says "recommended" to nearly everything is right about few
-# unhappy reviews, so there are few to fool, and its rate looks fine. So we take the success rate of each class by itself
-# and then their **mean**, and show what was right before.
+# unhappy reviews, so there are few to fool, and its rate looks fine. So we take the success rate of each class by
+# itself and then their **mean**, and show what was right before.
 #
 # ### Exercise 16.4 · predict: who withstands HotFlip? · 5 min · *
 #
@@ -747,9 +748,9 @@ claim("all AUCs are within 0.06 of each other", bool(np.ptp([row["AUC"] for row 
 # **Question.** The model has only ever read about clothes. What does it make of films, news and quarterly reports, and
 # is it easier to fool there?
 #
-# The course has 30 sentences of its own for each of six domains, half of them good news. Sentences of public sets can be
-# read in their place: download one into a folder and call `domains.public("film", folder)`. A set that is missing says
-# so in one line.
+# The course has 30 sentences of its own for each of six domains, half of them good news. Sentences of public sets can
+# be read in their place: download one into a folder and call `domains.public("film", folder)`. A set that is missing
+# says so in one line.
 
 # %%
 try:
@@ -765,7 +766,8 @@ for domain in domains.DOMAINS:
     frame = domains.sentences(domain)
     listed, truth = frame["text"].to_list(), frame["label"].to_numpy().astype(int)
     row = {"domain": domain}
-    for name, other in ({"before": model} | models).items():
+    shown = {"before": model} | {name: models[name] for name in ("as they are", "attacked swaps", "FGM")}
+    for name, other in shown.items():
         logits = classifier(other)(listed)
         row[f"AUC, {name}"] = roc_auc_score(truth, logits[:, 1] - logits[:, 0])
     attack = hotflip(model, listed, truth, accept=None)
@@ -785,14 +787,14 @@ claim("mean AUC over the domains, trained on reviews as they are", mean["AUC, as
 claim("mean AUC over the domains, trained on attacked swaps", mean["AUC, attacked swaps"])
 
 # %% tags=["nbval-ignore-output", "figure"]
-figure, axes = plots.figure("All of them rank other domains, and worse than clothes", size=(8.5, 3.8))
+figure, axes = plots.figure("All rank other domains, most of them worse than clothes", size=(8.5, 3.8))
 place = np.arange(len(switch))
 for shift, (name, colour) in enumerate(
     {"as they are": plots.CLEAN, "attacked swaps": plots.DEFENDED, "FGM": plots.EXTRA}.items()
 ):
     axes.bar(place + 0.26 * (shift - 1), [row[f"AUC, {name}"] for row in switch], 0.26, color=colour, label=name)
 axes.axhline(on["AUC"], color="black", linewidth=0.8, linestyle=":")
-axes.annotate("clothes", (5.42, on["AUC"]), (0, 3), textcoords="offset points", fontsize=8)
+axes.annotate("clothes", (4.75, on["AUC"]), (0, 3), textcoords="offset points", fontsize=8)
 axes.set_xticks(place, [row["domain"] for row in switch])
 axes.set_ylim(0.4, 1.12)
 axes.legend(title="trained on", ncols=3, fontsize=8, loc="upper right")
@@ -800,29 +802,29 @@ plots.label(axes, x="domain (30 sentences each)", y="AUC")
 
 # %% [markdown]
 # *Takeaway:* what the model learned about clothes carries over to other domains, and so does the attack. With 30
-# sentences a row is a rough figure; the mean over six is less so. Compare the two means above: what training on attacked
-# swaps costs elsewhere is small beside what changing the domain costs.
+# sentences a row is a rough figure; the mean over six is less so. Compare the two means above: what training on
+# attacked swaps costs elsewhere is small beside what changing the domain costs.
 #
 # ## What can go wrong
 #
-# - **A rate without a reader.** The success rate counts flips of the classifier. You saw how many of them a reader would
-#   accept.
-# - **One list of swaps.** All numbers are under our options, our thresholds, three words and these few tries. More tries
-#   fool more: a rate is a lower bound of what is possible.
-# - **A poor man's part of speech.** Endings are no grammar: "design" became "achieve". A tagger or a language model would
-#   refuse more.
-# - **The settings were chosen while looking at test reviews**, at two of the seeds on which the claims were then checked.
-#   The order of the methods is a finding about these runs.
+# - **A rate without a reader.** The success rate counts flips of the classifier. You saw how many of them a reader
+#   would accept.
+# - **One list of swaps.** All numbers are under our options, our thresholds, three words and these few tries. More
+#   tries fool more: a rate is a lower bound of what is possible.
+# - **A poor man's part of speech.** Endings are no grammar: "design" became "achieve". A tagger or a language model
+#   would refuse more.
+# - **The settings were chosen while looking at test reviews**, at two of the seeds on which the claims were then
+#   checked. The order of the methods is a finding about these runs.
 # - **One round of attacked swaps.** They were made once, against the model at the start. Making them anew in every step
 #   costs many gradients and would protect better; random swaps in greater number might as well (not measured here).
 # - **Small samples.** A hundred reviews, two classes, one domain: differences of a few hundredths are nothing.
 #
-# **Ethics.** Who rewrites reviews so that a filter misjudges them? Sellers who want bad reviews to pass as good ones, or
-# to slip forbidden goods past a moderator; spammers, for whom misspelling has been a trade for decades. But also people
-# who write around censors, and customers whose honest complaint a filter would hide. The same typos come from people
-# with dyslexia, from second-language writers and from small keyboards: a classifier that one letter turns around treats
-# them worse every day, with no attacker in sight. That is the stronger reason to measure it. Attack systems that are
-# yours, or whose owner agreed.
+# **Ethics.** Who rewrites reviews so that a filter misjudges them? Sellers who want bad reviews to pass as good ones,
+# or to slip forbidden goods past a moderator; spammers, for whom misspelling has been a trade for decades. But also
+# people who write around censors, and customers whose honest complaint a filter would hide. The same typos come from
+# people with dyslexia, from second-language writers and from small keyboards: a classifier that one letter turns around
+# treats them worse every day, with no attacker in sight. That is the stronger reason to measure it. Attack systems that
+# are yours, or whose owner agreed.
 #
 # ## What we learned
 #
@@ -838,10 +840,10 @@ plots.label(axes, x="domain (30 sentences each)", y="AUC")
 #
 # ## Further reading
 #
-# - Javid Ebrahimi, Anyi Rao, Daniel Lowd, Dejing Dou: *HotFlip: White-Box Adversarial Examples for Text Classification*.
-#   ACL 2018.
-# - Di Jin, Zhijing Jin, Joey Tianyi Zhou, Peter Szolovits: *Is BERT Really Robust? A Strong Baseline for Natural Language
-#   Attack on Text Classification and Entailment*. AAAI 2020. TextFooler.
+# - Javid Ebrahimi, Anyi Rao, Daniel Lowd, Dejing Dou: *HotFlip: White-Box Adversarial Examples for Text
+#   Classification*. ACL 2018.
+# - Di Jin, Zhijing Jin, Joey Tianyi Zhou, Peter Szolovits: *Is BERT Really Robust? A Strong Baseline for Natural
+#   Language Attack on Text Classification and Entailment*. AAAI 2020. TextFooler.
 # - Danish Pruthi, Bhuwan Dhingra, Zachary C. Lipton: *Combating Adversarial Misspellings with Robust Word Recognition*.
 #   ACL 2019.
 # - John X. Morris, Eli Lifland, Jack Lanchantin, Yangfeng Ji, Yanjun Qi: *Reevaluating Adversarial Examples in Natural
