@@ -194,7 +194,7 @@ ENDINGS = ("ing", "ed", "ly", "est", "er", "s")
 
 
 def ending(word: str) -> str:
-    """Return which of `ENDINGS` a word has, "" if none: a poor man's part of speech, as no tagger ships with the course.
+    """Return which of `ENDINGS` a word has, "" if none: a poor man's part of speech, as the course has no tagger.
 
     At least three letters stand before an ending, and "ss" is none: "dress" has no ending, "dresses" has.
     """
@@ -592,7 +592,7 @@ def marked_table(rows: Sequence[tuple[str, str]], *, heads: tuple[str, str]) -> 
 
 
 def judged_edits() -> list[dict[str, str]]:
-    """Return 60 attacked reviews with one reader's verdict: ``kind``, ``recommends``, ``before``, ``after``, ``verdict``.
+    """Return 60 attacked reviews as dicts: ``kind``, ``recommends``, ``before``, ``after``, one reader's ``verdict``.
 
     The verdict is "same" (opinion and facts are still there), "other" (one of them has changed) or "unclear". Drawn at
     random from the successes of one run of lesson 16, five tries a round; the reviews are in the public domain (CC0).

@@ -74,7 +74,8 @@ ESTIMATE = (
     ),
     Misconception(
         "cosines",
-        "this is the cosine of the new word's vector and the gradient. It says which way, not how far; and the old word "
+        "this is the cosine of the new word's vector and the gradient. It says which way, not how far; and the "
+        "old word "
         "does not appear.",
         lambda gradient, old, vectors: _rows_of_length_one(gradient) @ _rows_of_length_one(vectors).T,
     ),
@@ -91,7 +92,8 @@ ESTIMATE = (
     ),
     Misconception(
         "old words times vectors",
-        "you multiply the old vectors with the new ones: no gradient, so nothing about the loss. The gradient multiplies "
+        "you multiply the old vectors with the new ones: no gradient, so nothing about the loss. The gradient "
+        "multiplies "
         "both vectors.",
         lambda gradient, old, vectors: (
             gradient @ vectors.T - old @ vectors.T if len(old) != len(vectors) else old @ vectors.T
@@ -153,7 +155,8 @@ SUCCESS = (
     Misconception(
         "against the prediction, all texts",
         "the texts are read again. But you compare with what was predicted before: a text that was wrong and that the "
-        "attack puts right counts as a success. Whose answer should the attacked text be compared with, and which texts "
+        "attack puts right counts as a success. Whose answer should the attacked text be compared with, and "
+        "which texts "
         "should count?",
         _rate(ids=False, predicted=True, everybody=True),
     ),
@@ -197,7 +200,8 @@ SUCCESS = (
     ),
     Misconception(
         "share of the wrong ones",
-        "you divide by the texts that are wrong in the end. The question is: of those that were right at first, how many "
+        "you divide by the texts that are wrong in the end. The question is: of those that were right at first, "
+        "how many "
         "are wrong now?",
         lambda before, after, reread, labels: float(
             ((before.argmax(1) == labels) & (reread.argmax(1) != labels)).sum() / (reread.argmax(1) != labels).sum()
@@ -291,7 +295,8 @@ PERMITTED = (
     ),
     Misconception(
         "pieces, signs and digits come in",
-        'you let in anything that is no stop word, "##ing" and "[MASK]" as well. Which strings hold nothing but letters?',
+        'you let in anything that is no stop word, "##ing" and "[MASK]" as well. Which strings hold nothing but '
+        "letters?",
         _without(letters=False, pieces=False),
     ),
     Misconception(
@@ -334,7 +339,8 @@ EXERCISES = [
         "16.1",
         "HotFlip's estimate",
         hints=(
-            "Multiply out the equation: (v_j - v_i) . g is v_j . g minus v_i . g. Which of the two depends on the word, "
+            "Multiply out the equation: (v_j - v_i) . g is v_j . g minus v_i . g. Which of the two depends on "
+            "the word, "
             "and which only on the place?",
             "The first is one matrix product of shapes [t, d] and [d, V]. The second is one number for each place.",
             "`gradient @ vectors.T` minus `(gradient * old).sum(axis=1, keepdims=True)`.",
@@ -350,7 +356,8 @@ EXERCISES = [
         hints=(
             "Take four texts: right before or wrong before, fooled or not. Which of them does the listing count? Which "
             "should it?",
-            "An attacked text is wrong if it differs from its *label*; it can only be won if it was right before; and it "
+            "An attacked text is wrong if it differs from its *label*; it can only be won if it was right "
+            "before; and it "
             "is the text that counts, not the ids.",
             "`right = before.argmax(axis=1) == labels` and `wrong = reread.argmax(axis=1) != labels`. The rate is the "
             "number of texts with both, over the number with the first.",
@@ -381,14 +388,17 @@ EXERCISES = [
         "predict: who withstands HotFlip?",
         hints=(
             "FGM moves the vectors of a text by a small length in all. How long is the way from one word to the next?",
-            "Random swaps made unseen fooled the model rarely. How much can a model learn from examples that it gets right?",
+            "Random swaps made unseen fooled the model rarely. How much can a model learn from examples that it "
+            "gets right?",
             "Which of the three shows the model what the attack will use?",
         ),
         answer="b",
-        explanation="The attack's own swaps are what the next attack will try again, and the model has seen them with the "
+        explanation="The attack's own swaps are what the next attack will try again, and the model has seen "
+        "them with the "
         "right label. Random swaps hardly ever fool the model, so there is little to learn from them.",
         wrong={
-            "a": "Both come from one gradient, but not from one move: FGM takes a short step off the words, a swap jumps "
+            "a": "Both come from one gradient, but not from one move: FGM takes a short step off the words, a "
+            "swap jumps "
             "to another word. Compare the two lengths.",
             "c": "They come from the same list, but random swaps made unseen hardly fooled the model. What is there to "
             "learn from a text that it already gets right?",

@@ -12,7 +12,7 @@ TEXTS = ["Good dress, good fit", "bad colour", "bad seam"]
 def logits(listed):
     """Call a text good if it says "good" or "nice" more often than "bad"."""
     score = [sum({"good": 1, "nice": 1, "bad": -1}.get(w.lower(), 0) for w in attacks.words(t)) for t in listed]
-    return np.array([[-s, s] for s in score], float) + [[0.1, 0.0]]
+    return np.array([[-s, s] for s in score], float) + np.array([0.1, 0.0])
 
 
 def options(word):
