@@ -152,16 +152,17 @@ print({name: f"{share:.1%} of the neighbours are true" for name, share in shares
 claim("of the neighbours in the filled log a smaller share is true", shares["filled"] < shares["dropped"])
 
 # %% [markdown]
-# *Takeaway:* a hole that is filled looks like data and is none. Here it paid to drop the row where the question needs
-# the value, and to keep it where it does not. From here on we use the log as MovieLens publishes it.
+# *Takeaway:* a hole that is filled looks like data and is none. Where the question needs the value, dropping the row
+# left a truer order than filling the hole. Where it does not, nothing has to be filled. From here on we use the log as
+# MovieLens publishes it.
 #
 # ## From a log to rows
 #
 # **Question.** A network wants rows of equal length. How much of them is padding?
 #
-# A **session** is what a user does without a long pause, here half an hour. Sessions differ in length. To train on
-# them in batches, all rows of a batch are filled up with **padding** to its longest. Sorting them by length into
-# **buckets** first makes neighbours alike.
+# A **session** is what a user does without a long pause, here half an hour. Sessions differ in length. To train on them
+# in batches, all rows of a batch are filled up with **padding** to its longest. Sorting the sessions by length into
+# **buckets** first puts rows of about one length into a batch.
 
 # %%
 ordered = truth.sort("user", "time")
@@ -183,8 +184,9 @@ claim("buckets take away more than two thirds of the padding", bucketed < shuffl
 
 # %% [markdown]
 # We go one step further. The generator writes rows of one fixed length, so we cut every history into windows
-# (`sequences.windows`) and keep the full ones: no padding at all. From here on a *row* is such a window, no longer a
-# line of the log. To make this lesson fit a laptop, only the films with the most ratings take part.
+# (`sequences.windows`) and keep the full ones: no padding at all. (What that leaves out is printed below.) From here on
+# a *row* is such a window, no longer a line of the log. To make this lesson fit a laptop, only the films with the most
+# ratings take part.
 #
 # Films that a user rated within the same second have no order. Sorting them by id would invent one, for a network to
 # learn. So they are put in random order.
@@ -236,7 +238,7 @@ print(" → ".join(titles[real[0]][:6]))
 # - **co-occurrence**: how often $i$ and $j$ are in the same row, in whatever order.
 #
 # A divergence alone says nothing. The **ceiling** is what other real people get. The **floor** is a draw by popularity
-# alone, each film on its own. A third control are real rows in shuffled order: same films, no order.
+# alone, each film on its own. A third control is `shuffled`: the rows of the ceiling with their films in random order.
 
 # %% tags=["nbval-ignore-output"]
 floor_model = fidelity.popularity(train, V)
@@ -256,9 +258,10 @@ far = {name: fidelity.divergences(real, rows, V) for name, rows in simple.items(
 plots.table({"rows": name, **values} for name, values in far.items())
 
 # %% [markdown]
-# There is an order in the data, and there is taste. But look at the ceiling: real people are far from other real people
-# in the transitions. Why? There are many more pairs of films than transitions in the rows, so most pairs that occur in
-# one set never occur in the other. If that is the reason, fewer rows must make it worse.
+# There is an order in the data, and there is taste. Popularity sees neither: the floor is drawn by it, and looks as
+# real as people. But look at the ceiling: real people are far from other real people in the transitions. Why? There are
+# many more pairs of films than transitions in the rows, so most pairs that occur in one set never occur in the other.
+# If that is the reason, fewer rows must make it worse.
 
 # %%
 claim("ceiling: divergence of transitions (bits)", far["ceiling"]["transitions"])
@@ -331,10 +334,10 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* the RNN is shown to work in both directions: it finds the floor, and finds nothing where nothing is. The
-# CNN's lower figure does not mean that a CNN sees less. With more training it sees more, so what we compared is mainly
-# how fast the two learn. A judge that finds little may just need longer. From here on the RNN judges, with equal
-# training for all, and the CNN will play.
+# *Takeaway:* the RNN is shown to work in both directions: it finds the floor, and next to nothing where nothing is. The
+# CNN's lower figure does not mean that a CNN sees less. With more training it sees more, so a good part of what we
+# compared is how fast the two learn. (We did not train the RNN for longer; it might see more as well.) A judge that
+# finds little may just need longer. From here on the RNN judges, with equal training for all, and the CNN will play.
 #
 # ## Two models of the next film
 #
@@ -415,11 +418,15 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* the last film helps, and the films before it help again. The two bigrams hold a surprise: the one that
-# predicts worse imitates better. The sharp one hardly ever writes a pair that nobody wrote; but new people do write new
-# pairs, and each of them costs it much. Predicting and imitating are two tasks, and a baseline has to be set for the
-# task. Ours is to imitate, so the sharp bigram is the opponent from here on. (We saw that it imitates better on the
-# rows of `real`, which also judge everyone. That choice can only help the bigram.)
+# *Takeaway:* the last film helps: the smooth bigram predicts better than popularity. The LSTM, which also sees the
+# films before it, predicts better still. How much of that is memory we did not take apart: it also learns what similar
+# films have in common, which a table of counts cannot.
+#
+# The two bigrams hold a surprise: the one that predicts worse imitates better. The sharp one hardly ever writes a pair
+# that nobody wrote; but new people do write new pairs, and each of them costs it much. Predicting and imitating are two
+# tasks, and a baseline has to be set for the task. Ours is to imitate, so the sharp bigram is the opponent from here
+# on. (We saw that it imitates better on the rows of `real`, which also judge everyone. That choice can only help the
+# bigram.)
 #
 # To *invent* a user, draw the first film, feed it back, draw the next.
 #
@@ -615,9 +622,10 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* bias or noise, your choice. Straight-through uses how the judge's answer changes in every direction, and
-# is somewhat wrong about it; the policy gradient uses one number a draw, and is right on average. Here there is one
-# draw among six items. A row has a dozen draws among two hundred.
+# *Takeaway:* bias or noise, your choice. Straight-through uses how the judge's answer changes in every direction. With
+# a large $\tau$ it is calm and off, with a small one nearly right and noisy. The policy gradient uses one number a
+# draw, and is right on average. Here there is one draw among six items. A row has `L` draws among `V`, so do not expect
+# these figures there.
 #
 # ## Bug hunt: a listing that cannot work
 #
@@ -627,9 +635,10 @@ claim(
 #
 # `generate` makes fake rows from noise, with weights `w`: an item's vectors, `w["vectors"]` [n_items, d]; matrices
 # `w["input"]` [d, d], `w["last"]` [d, 1] and `w["out"]` [d, n_items]. `losses` takes logits and returns two numbers:
-# the discriminator's, a sum of two means over rows, and the generator's, one such mean. `score` asks a judge, a
-# network that takes *one* tensor of rows, for the logits of a whole data set, which is a list of batches, and returns
-# them in one tensor.
+# the discriminator's, a sum of two means over rows, and the generator's, one such mean. `score` asks a judge, a network
+# that takes *one* tensor of rows, for the logits of a whole data set, which is a list of batches, and returns them in
+# one tensor. (`advrec.straight_through(soft)` is the package's trick of exercise 04.2, for probabilities that you have
+# already.)
 #
 # ### Exercise 04.4 · bug hunt: six faults · 25 min · ***
 #
@@ -739,7 +748,7 @@ ArticleGAN = exercise("04.4").check(ArticleGAN)
 # starts **from scratch**, or **after likelihood**, as SeqGAN does. The discriminator starts untrained; SeqGAN's has
 # been trained before. Two further runs change one thing each: one shows the discriminator the soft vectors $s$
 # themselves, one takes steps of a tenth of the size. For comparison stand the network before any training, and the
-# floor. The left panel leaves out the games from scratch and in small steps.
+# floor. The left panel shows running means, and leaves out the games from scratch and in small steps.
 
 
 # %%
@@ -812,7 +821,7 @@ claim(
 
 # %% [markdown]
 # *Takeaway:* from scratch, the straight-through game did not lead towards people: in the figure it ends even further
-# off than the same network before any training. More steps of this kind need not help. After likelihood, none of our
+# off than the same network before any training. What more steps would do, we did not see. After likelihood, none of our
 # games brought the LSTM nearer; in small steps it hardly moved, which says little about the game.
 #
 # One doubt stays. In the left panel the discriminator's loss on one-hot rows keeps near a coin's: it has learned little
@@ -835,13 +844,16 @@ claim(
 # $$\min \; \mathbb{E}_{z \sim q(z \mid x)} \Big[ -\sum_i x_i \log \operatorname{softmax}_i\, d(z) \Big]
 # + \beta\, \mathrm{KL}\big( q(z \mid x) \,\big\|\, \mathcal{N}(0, 1) \big).$$
 #
-# To invent a user, draw $z$ from $\mathcal{N}(0, 1)$, then films from the decoder. No item is drawn in training, so
-# nothing cuts the gradient: the noise is in the code, and a Gaussian code is $z = \mu + \sigma \odot \epsilon$, which
-# has one. We take vectors rather than sequences because a VAE with an LSTM as its decoder tends to ignore the code
-# (Bowman et al., 2016), and would be our LSTM again.
+# The first part asks for the films back. The second, weighted by $\beta$, is small when the codes of people are spread
+# like the noise (KL is the Kullback-Leibler divergence, 0 for equal distributions). To invent a user, draw $z$ from
+# that noise, $\mathcal{N}(0, 1)$, then films from the decoder. No item is drawn in training, so nothing cuts the
+# gradient: the noise is in the code, and a Gaussian code is $z = \mu + \sigma \odot \epsilon$. Here $\mu$ and $\sigma$
+# come from the encoder, and $\epsilon$ is drawn from $\mathcal{N}(0, 1)$, so $z$ has a gradient. We take vectors rather
+# than sequences because a VAE with an LSTM as its decoder tends to ignore the code (Bowman et al., 2016), and would
+# then be our LSTM again.
 #
-# The price is plain: a vector has no order, so the films of an invented row are drawn in any. The control: shuffle its
-# rows, and shuffle people's.
+# The price is plain: a vector has no order, so the order of an invented row is only that in which its films were drawn.
+# The control: shuffle its rows, and shuffle people's.
 
 # %%
 vae = advrec.InteractionVAE(V, seed=SEED)
@@ -865,8 +877,8 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* the VAE knows which films go together and has no order that could be lost; the bigram knows neighbours and
-# forgets the rest.
+# *Takeaway:* the VAE knows better which films go together, and has hardly an order that could be lost. The bigram knows
+# neighbours, and forgets what stood before them.
 #
 # ## All of them before the judges
 #
@@ -891,7 +903,7 @@ prediction = "c"
 prediction = exercise("04.5").check(prediction)
 
 # %%
-theirs = rows_of(train_people)  # windows that do not overlap, as those of `real` and `ceiling`
+theirs = rows_of(train_people)  # windows that share one film at most, as those of `real` and `ceiling`
 makers = {
     "floor": floor,
     "bigram": lambda n, seed: fidelity.sample_bigram(bigram, n, length=L, seed=seed),
@@ -922,7 +934,7 @@ order = [
     "floor",
 ]
 fig, axes = plots.figure(
-    "Likelihood, bigram and VAE come near to people, each in its way; the game from scratch no nearer than the floor",
+    "Likelihood, bigram and VAE come nearer to people than the floor, the game from scratch does not",
     columns=3,
     size=(12, 3.8),
     sharey=True,
@@ -964,14 +976,15 @@ claim(
 claim("LSTM by likelihood: AUC of the judge", caught["LSTM, likelihood"])
 
 # %% [markdown]
-# *Takeaway:* an LSTM trained by likelihood on a few hundred people comes nearest to new people in what goes together.
-# In what follows on what, the bigram, which counts pairs, is level with it. Who is second depends on what you ask: the
-# VAE is nearer than the bigram in co-occurrence and further off in transitions. So keep both kinds of measure.
+# *Takeaway:* of the four, an LSTM trained by likelihood on a few hundred people comes nearest to new people in what
+# goes together. (The dotted lines mark the ceiling.) In what follows on what, the bigram, which counts pairs, is level
+# with it. Who is second depends on what you ask: the VAE is nearer than the bigram in co-occurrence and further off in
+# transitions. So keep both kinds of measure.
 #
-# Hold the judge's AUC for the LSTM against the ceiling's, too. In this run the two lie about a margin apart, and the
-# margin is meant for independent rows: this judge does not settle whether it can tell the LSTM's rows from people's.
-# And a judge has no verdict "real", only "not caught": more rows, or a stronger network, may still find out what this
-# one missed.
+# Hold the judge's AUC for the LSTM against the ceiling's, too. In this run the two lie about a margin apart
+# (`print(margin)`), and the margin is meant for independent rows: this judge does not settle whether it can tell the
+# LSTM's rows from people's. And a judge has no verdict "real", only "not caught": more rows, or a stronger network, may
+# still find out what this one missed.
 #
 # One row of the table is too good: `copies`.
 #
@@ -1034,7 +1047,7 @@ claim(
 # - **A judge without a ceiling.** An AUC of 0.6 may be the generator's fault or the sample's. Let it judge real
 #   people against real people first.
 # - **Windows of one user in both halves.** Split by *people*. Two windows of one user are alike, and a judge that saw
-#   one recognises the other.
+#   one may recognise the other.
 # - **What the rows leave out.** Few films, short rows, no stars, no times. "Plausible" means plausible in these
 #   respects, and the order is that of *rating*, not of watching.
 # - **One setting.** Our games are short and were tuned little. That likelihood wins here says what a few seconds of
@@ -1048,10 +1061,10 @@ claim(
 # ## What we learned
 #
 # - Dirt of form can be cleaned, holes cannot. Whether to drop or keep a row with a hole depends on the question.
-# - A drawn item has no slope. Straight-through is a little wrong and calm, the policy gradient is right on average and
-#   noisy.
+# - A drawn item has no slope. Straight-through is calm and off with a large $\tau$, nearly right and noisy with a small
+#   one. The policy gradient is right on average and noisy; a baseline calms it.
 # - Likelihood beats the game on this budget, and a bigram is no straw man.
-# - A VAE on vectors knows taste and no order.
+# - A VAE on vectors knows taste and hardly an order.
 # - A judge is worth what it did on the ceiling and on the floor, at the training it had.
 # - Every figure needs its floor, its ceiling and equal numbers of rows; fidelity without a look at copying is half a
 #   result.

@@ -96,8 +96,8 @@ def history_of(people):
 # %% [markdown]
 # One *repetition* draws two groups of people that share nobody: the shop's customers, and strangers. The last five
 # films of each customer are the **test**. Of their earlier ratings the shop has only some, drawn at random: as many as
-# `N` rows of `L` films hold. So what is added, `N` rows, is as much again as what is there. Real and added data weigh
-# the same.
+# `N` rows of `L` films hold, and at least one of each customer. So what is added, `N` rows, is as much again as what is
+# there. Real and added data weigh the same.
 #
 # One thing differs. The customers' ratings are thinned at random; a new person's row is whole, `L` films as they were
 # rated, one after the other. Part of what new people bring may be that wholeness. So read them as an upper bound, not
@@ -153,7 +153,7 @@ claim(
 # ### Exercise 05.1 · add users, touch nobody · 10 min · *
 #
 # Write it in NumPy. Row $k$ becomes one new user with the id `n_users + k`. The order within a row is the order in
-# time, and both recommenders below read it from the order of the pairs.
+# time. The sequential model below reads it from the order of the pairs.
 
 
 # %% tags=["exercise"]
@@ -241,8 +241,10 @@ def added_rows(train, new_people, seed):
 kinds = added_rows(train, new_people, SEED)
 
 # %% [markdown]
-# Before we use them: are they what they are meant to be? We measure their distance to people that nobody has used so
-# far, and what they copied, as in lesson 04.
+# Before we use them: are they what they are meant to be? As in lesson 04 we measure their distance to other people, and
+# what they copied. The others are the strangers of the next repetition. They are drawn anew from everybody, so some of
+# them are customers here, or even the very people of `new people`. That flatters the distances, those of the new people
+# most.
 
 # %% tags=["nbval-ignore-output"]
 known = augmentation.full_rows(train, length=L, stride=L // 4)
@@ -270,9 +272,9 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* the LSTM writes rows of its own; it does not copy. More the table does not show. Noise stands about as
-# near to people as the LSTM does, so with so few rows these distances hardly tell wrong films from right ones: they
-# are mostly sampling error. And in popularity the LSTM is farther off than copies are.
+# *Takeaway:* the LSTM writes rows of its own: it copies hardly more than new people do by chance. More the table does
+# not show. Noise stands about as near to people as the LSTM does, so with so few rows these distances hardly tell wrong
+# films from right ones: they are mostly sampling error. And in popularity the LSTM is farther off than copies are.
 #
 # ## Two recommenders, one budget
 #
@@ -357,11 +359,10 @@ def folded_scores(Q, train):
 #
 # ## One seed is an anecdote
 #
-# **Question.** NDCG@20 moves by some thousandths when nothing changes but the seed. How large must a gain be before you
-# believe it?
+# **Question.** NDCG@20 moves even when nothing changes but the seed. How large must a gain be before you believe it?
 #
 # We repeat everything $n$ times: other people, another generator, other first weights. Within a repetition all arms
-# share people, test and seed, so their ups and downs are common. Take the *difference within each repetition*,
+# share people, test and seed, so part of their ups and downs is common. Take the *difference within each repetition*,
 # $d_1, \dots, d_n$. Its mean has the 95 % interval
 #
 # $$\bar d \pm t_{0.975,\, n-1} \, \frac{s_d}{\sqrt n}, \qquad s_d^2 = \frac{1}{n-1} \sum_k (d_k - \bar d)^2 ,$$
@@ -427,7 +428,7 @@ def repetition(k):
 # the real rows alone, the sequential model's NDCG@20
 #
 # - **a**: gains about as much as from as many new people, since a judge can hardly tell them apart;
-# - **b**: gains less than half of what new people bring, if anything, but loses less than with noise;
+# - **b**: gains less than half of what new people bring, or loses, but less than with noise;
 # - **c**: loses at least as much as with noise, since what is invented is wrong.
 #
 # Write down your letter *before* you run on.
@@ -479,9 +480,9 @@ claim(
 
 # %% [markdown]
 # *Takeaway:* twice the steps alone raise the sequential model's score. Whoever trains it on "both" for as many *passes*
-# as on "real" would have called that the merit of the fakes. And pairs pay, the more the two arms share: for BPR with
-# half of the steps nearly everything is common, and goes out of the difference. Where two trainings differ by much
-# chance of their own, such as other rows in another order, the pairs take away less.
+# as on "real" would call that the merit of the fakes. And pairs pay, the more the two arms share. BPR with half of the
+# steps has the same people, rows and first weights: what they have in common goes out of the difference. Where two
+# trainings also differ by chance of their own, such as other rows in another order, expect the pairs to take away less.
 #
 # ## Do they help?
 #
@@ -540,7 +541,7 @@ claim(
 # whatever it writes is computed from rows that the recommender has, and only from a part of them. So it cannot hold
 # anything about people that is not in there. What an inventor *can* add is what its maker built in, such as a
 # smoothness that the recommender lacks. (That is what mirrored cats do: whoever mirrors them *knows* that left and
-# right do not matter.) Here that was worth nothing that we could measure.
+# right do not matter.) Here we could not measure that it was worth anything.
 #
 # ## Real, fake, both
 #
@@ -581,12 +582,14 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* the sequential model needs to know what follows what, and the LSTM's imitation of that is much poorer than
-# the real thing. New people alone do no worse than the customers' own rows, so it is not simply that the customers
-# themselves are missing. Here they even do better, and in BPR better than real rows and new people together. It may be
-# because their rows are whole, and the customers' are thinned. Folded BPR loses little with LSTM rows alone. But look
-# at the dotted line before you call that a success: with so few ratings BPR stands hardly above popularity, so there
-# was little to lose. (The bars' own intervals overlap because people differ between repetitions. The claims use pairs.)
+# *Takeaway:* the sequential model loses much when it has LSTM rows alone. It lives on what follows what, so a likely
+# reason is that the LSTM's imitation of that is poorer than the real thing; the distances above are too coarse to show
+# it. New people alone do no worse than the customers' own rows, so it is not simply that the customers themselves are
+# missing. Here they even do better, and in BPR better than real rows and new people together. It may be because their
+# rows are whole, and the customers' are thinned. Folded BPR loses little on average with LSTM rows alone. But look at
+# the dotted line before you call that a success: with so few ratings BPR stands hardly above popularity, so there was
+# little to lose. (The intervals at the bars also hold how much people differ between repetitions. To compare two arms,
+# read the claims: they use pairs.)
 #
 # ## The sparsest tenth
 #
@@ -596,7 +599,7 @@ claim(
 SPARSE = {"real + new people": plots.REAL, "real + LSTM": plots.FAKE, "real + copies": plots.EXTRA}
 SPARSE |= {"real, half the steps": plots.RANDOM}
 rows = [(arm, whom) for arm in SPARSE for whom in (0, 1)]
-fig, axes = plots.figure("For the sparsest tenth the intervals are much wider", columns=2, size=(10, 3.6), sharey=True)
+fig, axes = plots.figure("For the sparsest tenth most intervals are much wider", columns=2, size=(10, 3.6), sharey=True)
 for axis, recommender in zip(axes, SHOWN):
     for place, (arm, whom) in enumerate(rows):
         mean, low, high = gain(arm, recommender, whom)
@@ -624,17 +627,18 @@ claim(
 # the widths: does either interval leave out 0? So the honest verdict for the sparsest is not "fakes do not help" but
 # "we saw no reliable help beyond what copies give, and would have missed a small one". Anyone who reports a gain for
 # sparse users owes you the width, and the copies. New people do help them: see their open dots in both panels, though
-# only BPR's average is claimed. The grey rows are a yardstick: what half of the training costs.
+# only BPR's average is claimed. The grey rows are a yardstick: what half of the training costs each recommender.
 #
-# And remember whom the inventor has read. In `quick` no customer of the sparsest tenth has enough ratings for a row: it
-# is asked to help people of whom it has read nothing.
+# And remember whom the inventor has read. In `quick` no customer of the sparsest tenth has enough ratings for a row:
+# the inventor is asked to help people of whom it has read nothing.
 #
 # ## A number about something else
 #
 # **Question.** What does a split that comes too late do to the number?
 #
 # Published experiments that find help from fake users may have inventors that know more, such as the text of reviews.
-# Or they may have split too late. Here is a pipeline in the order in which one would type it.
+# Others may have split too late: leaks like that have been found in many fields (Kapoor and Narayanan, 2023). Here is a
+# pipeline in the order in which one would type it.
 #
 # ### Exercise 05.5 · bug hunt: split too late · 15 min · ***
 #
@@ -740,8 +744,8 @@ claim(
 # - **Repetitions are not independent.** All of ours draw from the same MovieLens users, so an interval says how the
 #   result varies over draws from *these* people, and is somewhat too narrow for others. Nadeau and Bengio (2003) treat
 #   the problem.
-# - **Many intervals.** We look at dozens. Of twenty intervals for nothing, one lies off 0 by chance. That is why "not
-#   reliably more" above uses 99 %.
+# - **Many intervals.** We look at dozens. Of twenty 95 % intervals for nothing, one lies off 0 by chance, on average.
+#   That is why "not reliably more" above uses 99 %.
 # - **One shop, one inventor, one amount.** Short rows, few films, as many added users as real rows, an LSTM trained for
 #   seconds. An inventor that was trained on *other* people, or knows texts, brings information from outside and may
 #   help: AugCF (Wang et al., 2019) does that with reviews, and ASReP (Liu et al., 2021) reports gains for short
@@ -762,7 +766,8 @@ claim(
 #   whole. A null control, copies, shows what re-weighting towards active customers does.
 # - An inventor that has read only your training data, or a part of them, has no information about people that your
 #   recommender has not.
-# - Fakes *alone* are a poor stand-in for people where order counts. Where they seem to do, look at popularity first.
+# - Fakes *alone* are a poor stand-in for people for the sequential model. Where they seem to do, look at popularity
+#   first.
 # - Same steps for all arms, differences within repetitions, Student's t, the width beside every "no effect".
 # - Split first. A leak through a generator is invisible to checks of the training data.
 #

@@ -68,12 +68,12 @@ device = advrec.setup(lesson="06", profile=PROFILE, seed=SEED)
 # "Nobody in these data exists, so nobody can be harmed." So goes the shortest argument for synthetic data. This lesson
 # measures whether it is true.
 #
-# We take the last twelve films of each person, among the films with the most ratings: **one row a person**. (In lesson
-# 04 a person had many rows. Here the person is what is to be protected, and every number below counts persons.) The
+# We take the last twelve films of each person, among the films with the most ratings: **one row a person**. (Who rated
+# fewer of them is left out. In lesson 04 a person had many rows. Here the person is what is to be protected.) The
 # people are split at random:
 #
-# - **members**: what a model learns from;
-# - **others**: people like them whom no model ever sees. They are the control of every attack;
+# - **members**: whom the generators learn from;
+# - **others**: people like them from whom no generator learns. They are the control of every attack on a generator;
 # - **the attacker's**: rows that the attacker has collected himself. He may train on them.
 
 # %%
@@ -156,8 +156,8 @@ claim(
 
 # %% [markdown]
 # *Takeaway:* without the column "to others" the table would tell you little: real people have neighbours too. Next to
-# it the long training is plain to see, and yet its rows are far from copies. And a mean over rows has a blind spot: it
-# says nothing about a single person. For that we ask the other way round.
+# it the long training is plain to see, and yet, on average, its rows are far from copies. And a mean over rows has a
+# blind spot: it says nothing about a single person. For that we ask the other way round.
 #
 # ## Was she a member?
 #
@@ -197,7 +197,7 @@ prediction = exercise("06.1").check(prediction)
 #
 # ### Exercise 06.2 · hits at few false alarms · 10 min · **
 #
-# Write it for scores in NumPy: of n others, at most $\lfloor \mathrm{fpr} \cdot n \rfloor$ may be accused. Choose the
+# Write it for scores in NumPy: of m others, at most $\lfloor \mathrm{fpr} \cdot m \rfloor$ may be accused. Choose the
 # lowest threshold that keeps to it; a score *above* the threshold is accused.
 
 
@@ -257,7 +257,7 @@ fig, axes = plots.figure(
 for axis, what in zip(axes, ("AUC", "TPR at 1 % FPR")):
     plots.line(axis, passes, [found[f"{e} passes"][what] for e in passes], "attacked", "calibrated attack")
     plots.line(axis, passes, [raw[f"{e} passes"][what] for e in passes], "extra", "likelihood alone")
-    plots.line(axis, passes, [found["saw neither"][what]] * len(passes), "random", "a model that saw neither")
+    plots.line(axis, passes, [found["saw neither"][what]] * len(passes), "random", "calibrated, saw neither")
     plots.label(axis, x="passes over the members", y=what)
     axis.set_ylim(0, 1.05)
 axes[0].legend(fontsize=8, loc="lower right")
@@ -328,10 +328,12 @@ claim("it grows with the passes", later["AUC"] > soon["AUC"] and later["TPR at 1
 claim("with somebody else's scores it is a coin, within two hundredths", abs(shifted["AUC"] - 0.5) < 0.02)
 
 # %% [markdown]
-# *Takeaway:* a recommender is a memory of ratings, and its scores show which. One part is BPR's own: it draws films
-# that a user has not rated as bad examples, and those that we kept away are among them. They are pushed down, and the
-# attack sees that as well as memory. What a user *sees* is less than the scores: a list without the films that she
-# rated, which tells something by what is absent. Zhang et al. (2021) attack with such lists alone.
+# *Takeaway:* a recommender remembers ratings, and its scores tell something of which. (Compare both columns with the
+# last row: at few false alarms the attack finds more than with somebody else's scores, and still only a few.) One part
+# is BPR's own: it draws films that a user has not rated as bad examples, and those that we kept away are among them.
+# They are pushed down, and the attack sees that as well as memory. What a user *sees* is less than the scores: a list
+# without the films that she rated, which tells something by what is absent. Zhang et al. (2021) attack with lists in
+# place of scores; they ask whether a *user* was in the training set.
 #
 # ## A promise instead of a hope
 #
@@ -396,8 +398,9 @@ claim(
 # $$\tilde g = \frac{1}{B} \Big( \sum_i g_i \min\big(1, \tfrac{C}{||g_i||_2}\big) + \sigma C \, z \Big), \qquad z \sim
 # \mathcal{N}(0, 1) .$$
 #
-# After clipping, one person more or less moves the sum by at most $C$, and the noise is $\sigma$ times as long as that
-# in every direction. $B$ is the *expected* size, a constant: the size drawn depends on who is in it.
+# Here $z$ is one standard normal number for each weight. After clipping, one person more or less moves the sum by at
+# most $C$, and in every direction the noise has $\sigma$ times that as its standard deviation. $B$ is the *expected*
+# size, a constant: the size drawn depends on who is in it.
 #
 # ### Exercise 06.4 · the private gradient · 15 min · **
 #
@@ -406,7 +409,7 @@ claim(
 
 # %% tags=["pytorch", "exercise"]
 def noisy_gradient(gradients, noise, *, clip, sigma, batch_size):
-    """The private gradient of a batch, shape [p].
+    """The private gradient of a batch, a tensor of shape [p].
 
     gradients: each person's own gradient, shape [n, p].  noise: standard normal numbers, shape [p].
     clip: C, the largest length of a person's gradient.  sigma: noise in units of C.  batch_size: B, expected.
@@ -423,7 +426,7 @@ noisy_gradient = exercise("06.4").check(noisy_gradient)
 
 # %% tags=["tensorflow", "exercise"]
 def noisy_gradient(gradients, noise, *, clip, sigma, batch_size):
-    """The private gradient of a batch, shape [p].
+    """The private gradient of a batch, a tensor of shape [p].
 
     gradients: each person's own gradient, shape [n, p].  noise: standard normal numbers, shape [p].
     clip: C, the largest length of a person's gradient.  sigma: noise in units of C.  batch_size: B, expected.
@@ -444,8 +447,9 @@ noisy_gradient = exercise("06.4").check(noisy_gradient)
 # we write the loss of **one** row and let the framework turn the program for one row into a program for all of them.
 #
 # The LSTM has tens of thousands of weights, which is a lot to hide in noise with so few people. We take a smaller
-# generator, `advrec.SetGenerator`: the state before a place is $\tanh(s + \sum_{t' < t} e_{i_{t'}})$, so it knows which
-# films stand before, not in which order (after Larochelle and Lauly, 2012). Again: no film twice.
+# generator, `advrec.SetGenerator`. It has a start $s$ and a vector $e_i$ for each film; the state before place $t$ is
+# $\tanh(s + \sum_{t' < t} e_{i_{t'}})$, so it knows which films stand before, not in which order (after Larochelle and
+# Lauly, 2012). As in lesson 04, no film comes twice.
 
 
 # %% tags=["pytorch"]
@@ -492,7 +496,7 @@ claim("the mean of the rows' own gradients is the gradient of the batch, within 
 # %% [markdown]
 # What does clipping limit? Make one row pull a hundred times as hard, then leave it out, and look how far the gradient
 # of the batch moves: clipped each by itself, and clipped as a whole, which is what a familiar line of code
-# (`clip_grad_norm_`) does.
+# (`clip_grad_norm_`) does. The cell prints both moves of the *sum*, which is $B$ times the mean, in units of $C$.
 
 # %%
 C, B = 0.3, 64
@@ -519,7 +523,8 @@ claim(
 #
 # Every step spends some privacy. How much, depends on $\sigma$, on $q$ (who is not in the batch is safe in this step)
 # and on the number of steps. Adding up such losses tightly is a science of its own (Mironov et al., 2019), so use a
-# library: `accounting.epsilon` asks Google's `dp-accounting`.
+# library: `accounting.epsilon` asks Google's `dp-accounting`. (By default it adds up as Mironov et al. do.
+# `method="pld"` follows the whole distribution of the privacy loss and is tighter; both are upper bounds.)
 #
 # Its number has conditions: each person (here: each row) is drawn independently with chance $q = B / N$ at every step,
 # and neighbours are sets with one person more or less. Shuffled batches of a fixed size, which a usual data loader
@@ -620,6 +625,8 @@ for name, plan in plans.items():
 # reference knows no rows like theirs: there the likelihood alone is the better score. (Thirty are few: the untrained
 # row of the table shows how far from a coin chance alone gets. And a single one of them is a share above the bound of
 # epsilon 1 at 1 % false alarms; the bound is for the average over many trainings.)
+#
+# In the figure below, the dotted line is popularity counts on the left, and a coin in the other two panels.
 
 # %%
 his = advrec.SetGenerator(V, length=L, seed=SEED)
@@ -733,17 +740,19 @@ claim(
 # The private models are found less. But they also learned less: plain training that stops where it predicts others as
 # epsilon 16 does is found hardly more, by the AUC of the calibrated attack. There is a small rest in favour of noise:
 # the likelihood alone finds its members less surely, and in most of our runs fewer canaries are hit at few false
-# alarms. So much of what looked like the work of noise is that little was learned. What noise adds is above all not a
-# better number in this table: it is a bound for every attack, also for those that we did not try. The very early stop
-# promises nothing.
+# alarms. (The two do not predict exactly alike, which may be a part of it.) So much of what looked like the work of
+# noise is that little was learned. What noise adds is above all not a better number in this table: it is a bound for
+# every attack, also for those that we did not try. The very early stop promises nothing. But read the bound: you saw
+# what epsilon 8 still allows, and 16 allows more. At 1 it says something.
 #
 # At epsilon 16 our *calibrated* attack on members is near a coin, and one could be tempted to stop there. The
 # likelihood alone still finds more than a coin (a reference helps only if it has learned about as much as the model),
 # and with the same score the canaries are found more surely than the members. **An attack that fails proves nothing**:
 # try another, ask who stands out most, or read the promise.
 #
-# And it costs. At epsilon 1, with so few people, counting films predicts better. The noise is divided by the expected
-# number of people in a batch, so with many more people it would cost much less: differential privacy is for crowds.
+# And it costs. At epsilon 1, with so few people, counting films (without any promise) predicts better. The noise is
+# divided by the expected number of people in a batch, so with many more people it should cost much less, which we did
+# not measure: differential privacy is for crowds.
 #
 # ## Against another program
 #
@@ -843,8 +852,8 @@ print(f"a private step takes {ratio:.1f} times as long as a plain one")
 claim("a private step takes less than four times as long as a plain one", ratio < 4)
 
 # %% [markdown] tags=["both-frameworks"]
-# *Takeaway:* a private step is affordable, because the rows are worked on together. What is expensive is what the noise
-# costs in quality.
+# *Takeaway:* a private step is affordable here, where the rows are worked on together and not one after the other. What
+# is expensive is what the noise costs in quality.
 #
 # ## What can go wrong
 #
@@ -871,15 +880,16 @@ claim("a private step takes less than four times as long as a plain one", ratio 
 # ## What we learned
 #
 # - The distance to the closest record needs the distance to people who were not there.
-# - Membership shows long before copying does, in a generator as in a recommender, and overfitting sells members for
-#   nothing.
+# - In a generator membership shows long before copying does, and overfitting sells members for nothing. A recommender's
+#   scores tell something of what it was trained on.
 # - Report hits at few false alarms, and try those who stand out.
 # - Clip each person, add noise in units of $C$, divide by the expected size; count steps, rate and noise correctly.
 # - Compare a private model with a plain one that predicts as badly: much of what is not found was not learned.
 # - What noise adds is a bound for every attack, also for those that nobody has invented yet. It is only as strong as
 #   its epsilon and delta, and costs the more the fewer people there are.
 #
-# **Next:** lesson 08 turns to attacks that change what a model says.
+# **Next:** lesson 07 asks what two famous recommenders owe to their game; lesson 08 turns to attacks that change what a
+# model says.
 #
 # ## Further reading
 #

@@ -60,8 +60,8 @@ device = advrec.setup(lesson="07", profile=PROFILE, seed=SEED)
 # is a recommender without any network?
 #
 # This 80/20 split is the protocol under which CFGAN was published. A rating counts as interest, whatever its stars. All
-# films that a user has not rated in training are ranked. The opponents of this lesson are ItemKNN, EASE and BPR of
-# lesson 01. Their settings were chosen there with validation films, not with these test films.
+# films that a user has not rated in training are ranked. What has to be beaten are ItemKNN, EASE and BPR of lesson 01.
+# Their settings were chosen before this lesson, with validation films, not with these test films.
 
 # %%
 movies = data.movielens()
@@ -110,7 +110,7 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* EASE is one matrix inverse and takes a second. That is the bar.
+# *Takeaway:* EASE is one matrix inverse, without a single step of training. That is the bar.
 #
 # ## A generator that makes rows
 #
@@ -123,11 +123,12 @@ claim(
 #   row is the real one.
 #
 # What should stop G from copying its input? Nothing. So D has an easy time with the zeros: real rows are exactly 0
-# there, and made ones, which come out of a network, are never quite 0. CFGAN hides most of them. With $e_i = r_i$ as a
-# mask, D sees of a made row only the places where the real one has a 1. But then G may write a 1 everywhere: D cannot
-# object, and a user for whom every film has the same score has no list. Two repairs:
+# there, and made ones, which come out of a network, are never quite 0. So CFGAN hides zeros behind a **mask**. With
+# $e_i = r_i$ as the mask, D sees of a made row only the places where the real one has a 1. But then G may write a 1
+# everywhere: D cannot object, and a user for whom every film has the same score has no list. Two repairs:
 #
-# - **partial masking**: a random set $k_i$ of zeros is shown to D as well, $\hat r_i \odot (e_i + k_i)$;
+# - **partial masking**: a random set of zeros is shown to D as well; $k_i$ is 1 at these and 0 elsewhere. So D sees
+#   $\hat r_i \odot (e_i + k_i)$, a product entry by entry;
 # - **zero reconstruction**: at another random set of zeros the made entries are pulled to 0, by
 #   $\alpha \sum_j \hat r_{ij}^2$, without D. Its weight $\alpha$ is called `zero_weight` in the code.
 #
@@ -179,7 +180,8 @@ opponent_loss = exercise("07.1").check(opponent_loss)
 # %% [markdown]
 # Stuck? `exercise("07.1").hint()` gives three hints, one at a time.
 #
-# A first look with your loss. D has not learned anything yet: the numbers are what it has to start from.
+# A first look with your loss. D has not learned anything yet: the numbers are what it has to start from. (For
+# comparison: with all logits 0 the loss is $2 \log 2$. In the row *copies* the made rows are the real ones.)
 
 # %% tags=["nbval-ignore-output"]
 rows = np.float32(split.train.table().T)  # a row for each film, an entry for each user
@@ -260,7 +262,7 @@ GAMES = list(found)[4:]
 show(*GAMES, keys=("precision@5", "ndcg@20"))
 
 # %% tags=["figure"]
-fig, axis = plots.figure("Fifteen passes: mask and zero reconstruction carry the game", size=(9, 4.2))
+fig, axis = plots.figure("A short game lives on a full mask, zero reconstruction and a D that learns", size=(9, 4.2))
 heights = [found[name]["ndcg@20"] for name in GAMES]
 colours = [plots.FAKE] * 6 + [plots.RANDOM] + [plots.CLEAN] * 2
 axis.barh(range(len(GAMES)), heights, color=colours, height=0.7)
@@ -294,12 +296,13 @@ claim("no opponent, its own weights, is at least as good as every game", alone >
 claim("EASE beats all of these", ndcg["EASE"] > max(ndcg[name] for name in GAMES))
 
 # %% [markdown]
-# *Takeaway:* three parts carry this game, and none does alone: the mask, zero reconstruction, and a D that learns, not
-# too fast. Can the opponent be replaced by a sum of squares? At the games' own weights that is *worse*. With its own
-# two weights, chosen on validation films, it is at least as good. Behind a full mask D compares made entries with ones,
+# *Takeaway:* three parts carry this game: the full mask, zero reconstruction, and a D that learns, better slowly than
+# fast. Take one of them away, and NDCG@20 drops a long way: compare with the line of popularity. Can the
+# opponent be replaced by a sum of squares? At the games' weights that is *worse*. With its own two weights, chosen on
+# validation films, it is at least as good. Behind a full mask D compares made entries with ones,
 # and nothing else; a loss that asks for ones can be written down. (Pérez Maurera, Ferrari Dacrema and Cremonesi, 2022,
 # come to a like view from another side: without noise at its input, CFGAN behaves as an autoencoder.) All of this holds
-# for fifteen passes. With 70 % of the zeros shown a long training gets further, as the ledger will show; we made no
+# for a short training. With 70 % of the zeros shown a long training gets further, as the ledger will show; we made no
 # long training without a mask.
 #
 # ## A generator that draws films
@@ -312,9 +315,10 @@ claim("EASE beats all of these", ndcg["EASE"] > max(ndcg[name] for name in GAMES
 # $$L_G = - \operatorname{mean} \; w_{ui} \, \rho_{ui} \, \log p(i \,|\, u), \qquad
 # \rho_{ui} = 2 \sigma\big(D(u, i)\big) - 1 .$$
 #
-# The program draws one film in five from the user's own training films. Let $q$ be the probability with which a film is
-# really drawn; then $w_{ui} = p(i \,|\, u) / q(i \,|\, u)$ makes up for it. Weight and reward together are `rewards`
-# below, and no gradient goes through them.
+# Here $\sigma$ is the sigmoid, so the **reward** $\rho_{ui}$ lies between -1 and 1. The weight $w_{ui}$ is there
+# because the program draws one film in five from the user's own training films. Let $m(i \,|\, u)$ be the probability
+# with which a film is really drawn; then $w_{ui} = p(i \,|\, u) / m(i \,|\, u)$ makes up for it. Weight and reward
+# together are `rewards` below, and no gradient goes through them.
 #
 # ### Exercise 07.3 · pay for what was drawn · 10 min · **
 #
@@ -473,17 +477,20 @@ claim(
 # (Where a point stands at 0 without an error, validation films chose the start itself.)
 #
 # *Takeaway:* a start may gain a little in the game. But a D that never learns gives the same, as far as these users can
-# tell: the gain does not need two that play. A GAN that starts from a good model is easily credited with the model. So
-# the pretrained start belongs into every table of results, and beside it the game with its opponent frozen.
+# tell: the gain does not need two that play. Does it need a D at all? Look at BPR+, one run only: its bar is wide, and
+# in our runs it covered both other points of its start. A GAN that starts from a good model is easily credited with
+# the model. So the pretrained start belongs into every table of results, and beside it the game with its opponent
+# frozen.
 #
 # ## The best model, chosen by whom?
 #
 # **Question.** Each run has many rounds, and one is a little better than the next. Which is "the result"?
 #
 # IRGAN's published program looks at the *test* films after each round, and keeps the generator with the best figure so
-# far. CFGAN's looks at the test films after each pass, has no validation films, and draws its number of passes from a
-# list, since results are sensitive to it, as a remark beside the list says. Both are a **leak**: test films take part
-# in a choice. How much is that worth? All rounds of all games above are a set of candidates.
+# far. CFGAN's looks at the test films after each pass and has no validation films; it picks its number of passes at
+# random from a list, and a remark beside the list says that results are quite sensitive to it. That invites the same
+# **leak**: test films take part in a choice. How much is that worth? Our candidates are all rounds of the runs named
+# IRGAN above; the frozen ones and BPR+ are left out.
 
 # %%
 RUNS = [name for name in curves if name.startswith("IRGAN")]
@@ -573,18 +580,19 @@ plots.label(axis, x="candidates to choose from", y="precision@5", legend=True)
 # %% [markdown] tags=["both-frameworks"]
 # *Takeaway:* those who take part in a choice see more in it than others do, and the gap grows with the number of
 # candidates: whoever tries more settings reports more. Read the figure with care. Its axis does not begin at 0. The two
-# halves make up one fixed set of users, so among candidates that are equal over all users, what one half gains the
-# other loses: the gap is about twice the flattery. And the rounds of one run are close kin, not so many independent
+# halves make up one fixed set of users, so where the candidates are equal over all users, what one half gains the
+# other loses: the gap is then twice the flattery. And the rounds of one run are close kin, not so many independent
 # tries. How much the leak adds here says the table; it differs from run to run, and a "win" of that size is no win.
 #
 # ## The ledger
 #
 # **Question.** The published figures stand beside ours. Where they differ, what explains it?
 #
-# For CFGAN, *published* are the means of 30 runs that the replication study records (Pérez Maurera, Ferrari Dacrema and
-# Cremonesi, 2022). *Long run* has the published settings: 400 neurons, a rate of 0.0001 for both networks, 250 rounds
-# of four passes of G and two of D, 70 % of the zeros shown to D. It takes minutes, so that only the profile `full`
-# makes it anew. For the others the cell keeps the numbers of one such run, measured once (seed 0, TensorFlow).
+# For CFGAN, *published* are the figures of Chae et al. (2018), as the replication study records them (Pérez Maurera,
+# Ferrari Dacrema and Cremonesi, 2022). *Long run* has the published settings: 400 neurons, a rate of 0.0001 for both
+# networks, 250 rounds of four passes of G and two of D, 70 % of the zeros shown to D. It takes minutes, so that only
+# the profile `full` makes it anew. For the others the cell keeps the numbers of one such run, measured once (seed 0,
+# TensorFlow).
 
 # %% tags=["nbval-ignore-output"]
 PUBLISHED = dict(zip(KEYS, (0.444, 0.294, 0.152, 0.360, 0.476, 0.433, 0.681, 0.693)))
@@ -615,8 +623,9 @@ claim(
 #
 # ### Exercise 07.5 · the ledger: whom do you ask? · 10 min · **
 #
-# IRGAN's published test set has 456 users; ours has nearly all of them, with a random fifth of what each one liked.
-# Which of these differences *could alone* take our figure most of the way to theirs, without any better model?
+# IRGAN's published test set has 456 users; ours has nearly all users of MovieLens, with a random fifth of the films
+# that they liked. Which of these differences *could alone* take our figure most of the way to theirs, without any
+# better model?
 #
 # - **a**: they play more rounds than we do;
 # - **b**: their test set asks other users, who may have more test films each;
@@ -639,7 +648,7 @@ some_users = np.random.default_rng(SEED).permutation(np.flatnonzero(active))[:45
 bars = {
     "all our test users": np.nanmean(ours),
     "456 of them at random": np.nanmean(ours[some_users]),
-    "at most: the 456 with most test films": np.nanmean(ours[asked]),
+    "the 456 with most test films": np.nanmean(ours[asked]),
     "the same 456, EASE": np.nanmean(ease_liked[asked]),
     "published, its own 456 users": 0.375,
 }
@@ -655,18 +664,18 @@ claim("the same IRGAN has more than 1.3 times the precision@5 for the 456 users 
 claim("for 456 users at random it changes by less than 15 %", bool(abs(chance - 1) < 0.15))
 
 # %% [markdown]
-# *Takeaway:* who is asked can move the figure by a lot, for one and the same model. Our 456 are the most extreme
-# choice, so their bar is an upper bound, and no explanation. This does not say that IRGAN's 456 users were chosen so;
-# it says that 0.375 there and our figure here cannot be compared, and that a ledger needs a column for the test set.
-# Within one test set models can be compared: there EASE is ahead of IRGAN.
+# *Takeaway:* who is asked can move the figure by a lot, for one and the same model. Our 456 are the most extreme choice
+# by number of test films: their bar says how far such a choice can go, and explains nothing. This does not say that
+# IRGAN's 456 users were chosen so; it says that 0.375 there and our figure here cannot be compared, and that a ledger
+# needs a column for the test set. Within one test set models can be compared: there EASE is ahead of our IRGAN.
 #
 # ## What can go wrong
 #
 # - **Fifteen passes are few.** The order may differ after a thousand: with the published share of zeros shown to D,
 #   the short game is far behind, and the long run is not. A short run shows what is learned *fast*.
 # - **Unequal care.** The game without an opponent had two weights chosen out of six settings; the games have the
-#   published ones, and three others near them were worse. EASE and BPR were tuned in lesson 01. More search could lift
-#   any of them.
+#   published ones, and three others near them were worse. ItemKNN, EASE and BPR come tuned from lesson 01. More search
+#   could lift any of them.
 # - **IRGAN here is not IRGAN's program**: all users at once, Adam, no biases, a BPR start of our own. That a
 #   learning D adds nothing that can be seen to a frozen one is a finding about these runs.
 # - **One data set**, small and dense. Nothing here says how a game does elsewhere.
@@ -676,13 +685,13 @@ claim("for 456 users at random it changes by less than 15 %", bool(abs(chance - 
 #
 # ## What we learned
 #
-# - In a short training CFGAN lives on its mask, on zero reconstruction, and on a D that learns slowly.
+# - In a short training CFGAN lives on a full mask, on zero reconstruction, and on a D that learns, better slowly.
 # - A sum of squares does the work of the opponent with two weights of its own; at the games' weights it is worse.
 # - IRGAN's start may gain a little; a D that never learns gives the same.
 # - A choice by test films flatters those who took part in it.
 # - EASE, one matrix inverse, beats all of our short games.
 #
-# **Next:** lesson 08 lets somebody attack the vectors.
+# **Next:** lesson 08 lets somebody attack the vectors of a recommender.
 #
 # ## Further reading
 #

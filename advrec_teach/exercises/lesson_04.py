@@ -455,9 +455,9 @@ EXERCISES = [
         "04.1",
         "what reaches the generator",
         hints=(
-            "Before the network draws, make the smallest change to one logit that you can think of. What happens to "
+            "Before the generator draws, make the smallest change to one logit that you can think of. What happens to "
             "the item that is drawn?",
-            "Nearly always the same item is drawn, so the judge sees the same row, so its logit does not change.",
+            "Nearly always the same item is drawn, so the judge sees the same item, and its answer does not change.",
             "The slope of something that does not change is 0. And where the item does change, it jumps.",
         ),
         answer="a",
@@ -467,7 +467,7 @@ EXERCISES = [
             "b": "a noisy gradient has at least the right mean. Here every single draw has slope 0, and so has their "
             "mean: a small change of a logit leaves the drawn item as it is, nearly always.",
             "c": "the judge never sees the probabilities, only the item. A probability that moves a little and leaves "
-            "the drawn item the same leaves the judge's logit the same.",
+            "the drawn item the same leaves the judge's answer the same.",
         },
     ),
     DrawExercise(
@@ -659,8 +659,8 @@ EXERCISES = [
             "game only passes on what a judge has learned so far.",
         ),
         answer="c",
-        explanation="maximum likelihood. Each film is drawn knowing all films before it, and every item of every real "
-        "row said what should have been more likely there.",
+        explanation="maximum likelihood. Two likely reasons: each film is drawn knowing all before it, and every real "
+        "row said at every place what should have been more likely there.",
         wrong={
             "a": "that is the hope. But it starts from nothing, and all it hears is the judge's gradient, through a "
             "biased detour. Our few updates do not bring it to people.",

@@ -9,6 +9,7 @@ import numpy as np
 from advrec_teach import reference_privacy
 from advrec_teach.exercises.choices import ChoiceExercise
 from advrec_teach.exercises.functions import FunctionExercise, Made, Misconception
+from advrec_teach.exercises.tensors import TensorExercise
 
 # --- 06.2: hits at few false alarms
 
@@ -85,8 +86,8 @@ HITS = (
     ),
     Misconception(
         "one too few",
-        "your threshold is one place too high: sorted from the highest, the scores with the numbers 0 to k - 1 may be "
-        "accused, so that the threshold is number k.",
+        "your threshold is one place too high. If k of the others may be accused, these are, sorted from the highest, "
+        "the scores with the numbers 0 to k - 1: the threshold is number k.",
         lambda members, others, fpr: _hits(members, _above(others, max(0, _allowed(others, fpr) - 1))),
     ),
     Misconception(
@@ -109,17 +110,17 @@ HITS = (
     Misconception(
         "interpolated quantile",
         "your threshold is a quantile that lies between two scores (NumPy's default interpolates). Take a score of "
-        "theirs: the one below the highest floor(fpr n).",
+        "theirs: the one below the highest floor(fpr m).",
         lambda members, others, fpr: _hits(members, float(np.quantile(others, 1 - fpr))),
     ),
     Misconception(
         "rounded",
-        f"k is rounded to the nearest whole number, at times rounded up, {ROUNDED}",
+        f"the number of those who may be accused is rounded to the nearest, at times rounded up, {ROUNDED}",
         lambda members, others, fpr: _hits(members, _above(others, round(fpr * len(others)))),
     ),
     Misconception(
         "rounded up",
-        f"k is rounded up, {ROUNDED}",
+        f"the number of those who may be accused is rounded up, {ROUNDED}",
         lambda members, others, fpr: _hits(members, _above(others, int(np.ceil(fpr * len(others) - 1e-9)))),
     ),
     Misconception(
@@ -514,7 +515,7 @@ EXERCISES = [
             "The bound is e^8 times 0.01. A share of members is at most 1.",
         ),
     ),
-    FunctionExercise(
+    TensorExercise(
         "06.4",
         "each person is clipped, the sum is hidden",
         hints=(

@@ -9,6 +9,7 @@ import numpy as np
 from advrec_teach import reference_gan, reference_recommenders
 from advrec_teach.exercises.choices import ChoiceExercise
 from advrec_teach.exercises.functions import FunctionExercise, Made, Misconception
+from advrec_teach.exercises.tensors import TensorExercise
 
 Judge = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -229,8 +230,7 @@ POLICY = (
     Misconception(
         "log-sigmoid",
         "you take the logarithm of a sigmoid of each score. A sigmoid looks at one film by itself; what is drawn is "
-        "one "
-        "film out of all, so that the probabilities come from a softmax.",
+        "one film out of all, so that the probabilities come from a softmax.",
         _policy(log_p=lambda z, items: -reference_gan._softplus(-np.take_along_axis(z, items, 1))),
     ),
     Misconception(
@@ -393,16 +393,15 @@ REPORT = (
 
 
 EXERCISES = [
-    FunctionExercise(
+    TensorExercise(
         "07.1",
         "the opponent sees real rows whole, and made rows at the ones and at the zeros that are shown",
         hints=(
             "Two means are added. In which of them does the mask occur, and what is the condition in each?",
             "rows + shown is 1 where the opponent may look. A made entry elsewhere is multiplied by 0.",
             "Call logits_of twice, with the same condition: once for the rows, once for the made rows times that "
-            "mask. The "
-            "first logits get a minus, both go through softplus, both are averaged over the rows, and the means are "
-            "added.",
+            "mask. The first logits get a minus, both go through softplus, both are averaged over the rows, and the "
+            "means are added.",
         ),
         cases=_mask_cases,
         used="The next cell uses your function; the training further down has the same loss built in.",
@@ -418,13 +417,11 @@ EXERCISES = [
             "to learn which films go together?",
             "What can an opponent that sees the ones alone complain about? Could you write it down as a formula?",
             "Pulling ones to 1 and zeros to 0 is the loss of an autoencoder, and EASE does much the same. How far "
-            "above "
-            "popularity does the first table have EASE?",
+            "above popularity does the first table have EASE?",
         ),
         answer="c",
         explanation="the generator with a sum of squares is an autoencoder, and with its own two weights a good one. "
-        "With "
-        "the weights of the games it is worse than the game: both rows are in the table.",
+        "With the weights of the games it is worse than the game: both rows are in the table.",
         wrong={
             "a": "what brings films together is the narrow layer between two rows, not the opponent. Any loss that "
             "asks for the ones makes use of it.",
@@ -440,8 +437,7 @@ EXERCISES = [
             "Three steps: a logarithm of a softmax over all films, the entries of the drawn films, a weighted mean.",
             "log softmax along the films has the shape [n_users, n_films]; items says which columns to take.",
             "PyTorch: log_softmax has a dim, and gather(1, ...) takes columns. TensorFlow: tf.gather has batch_dims. "
-            "Then "
-            "weight with the rewards, average over users and draws, and mind the minus.",
+            "Then weight with the rewards, average over users and draws, and mind the minus.",
         ),
         cases=_policy_cases,
         used="The next cell uses your function; the training further down has the same loss built in.",
@@ -457,8 +453,7 @@ EXERCISES = [
             "Follow `best` through the loop. Which films decide what ends up in it?",
             "Find the place of the highest value in `validation`, over all runs and rounds at once.",
             "np.argmax counts through all entries of a table; np.unravel_index turns that count into run and round. "
-            "Report "
-            "the entry of the *other* table at that place.",
+            "Report the entry of the *other* table at that place.",
         ),
         cases=_report_cases,
         reference=_signed,

@@ -165,6 +165,12 @@ def test_the_private_gradient(advrec, ops):
     refused("06.4", step(ops, rows=longer), "lengthen")
     assert refused("06.4", mean_clipped, "the gradient of the batch") not in messages
 
+    def in_numpy(*inputs, **settings):
+        return advrec.numpy(step(ops)(*inputs, **settings))
+
+    refused("06.4", in_numpy, "the value is right", "an array of NumPy's", "a tensor is asked for")
+    refused("06.4", lambda *inputs, **settings: in_numpy(*inputs, **settings).tolist(), "a list", "a tensor")
+
 
 def spent(account, *, n_people, batch_size, epochs, noise_std, clip, delta, **changed):
     steps = epochs * int(np.ceil(n_people / batch_size))

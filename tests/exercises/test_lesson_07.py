@@ -70,6 +70,8 @@ def test_what_the_opponent_sees(advrec, ops):
     }
     assert len(messages) == 16
     refused("07.1", lambda *args: 3 * right(*args), "expected")
+    refused("07.1", lambda *args: float(right(*args)), "the value is right", "a float", "a tensor is asked for")
+    refused("07.1", lambda *args: advrec.numpy(right(*args)), "the value is right", "an array of NumPy's")
 
 
 def test_pay_for_what_was_drawn(advrec, ops):

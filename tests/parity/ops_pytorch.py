@@ -9,6 +9,7 @@ softplus = torch.nn.functional.softplus
 matmul = torch.matmul
 sign = torch.sign
 log = torch.log
+exp = torch.exp
 where = torch.where
 ones_like = torch.ones_like
 clip = torch.clamp

@@ -10,6 +10,7 @@ softplus = tf.nn.softplus
 matmul = tf.matmul
 sign = tf.sign
 log = tf.math.log
+exp = tf.exp
 where = tf.where
 ones_like = tf.ones_like
 clip = tf.clip_by_value
