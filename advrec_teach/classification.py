@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from advrec_teach import reference_behaviour
+
 
 class ReliabilityBins(NamedTuple):
     """Predictions sorted into bins of equal width by their confidence; empty bins hold NaN.
@@ -24,18 +26,14 @@ class ReliabilityBins(NamedTuple):
 
 def softmax(logits: ArrayLike) -> NDArray[np.float64]:
     """Return the probabilities of logits ``[n, classes]``, rows summing to 1, finite for every finite logit."""
-    table = _table(logits, "logits")
-    grown = np.exp(table - table.max(axis=1, keepdims=True))
-    return np.asarray(grown / grown.sum(axis=1, keepdims=True), dtype=np.float64)
+    return reference_behaviour.softmax(_table(logits, "logits"))
 
 
 def log_loss(logits: ArrayLike, labels: ArrayLike) -> float:
     """Return the mean cross-entropy of logits ``[n, classes]`` at the labels ``[n]``, in nats."""
     table = _table(logits, "logits")
     true = _labels(labels, table)
-    top = table.max(axis=1)
-    total = top + np.log(np.exp(table - top[:, None]).sum(axis=1))
-    return float((total - table[np.arange(len(true)), true]).mean())
+    return float(-reference_behaviour.log_softmax(table)[np.arange(len(true)), true].mean())
 
 
 def accuracy(predicted: ArrayLike, labels: ArrayLike) -> float:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from advrec_teach.classification import macro_f1
 from advrec_teach.reference_text import WIDTH, check_fit_text, rate_factor, text_loss
 from advrec_teach.texts import EncodedTexts, length_buckets
 
@@ -41,9 +42,9 @@ def training_batches(
     """
     while True:
         for rows in length_buckets(texts.lengths, batch_size, rng):
-            width = int(texts.lengths[rows].max())
+            ids, _, labels = texts.batch(rows)
             kept = rng.random((len(rows), WIDTH), dtype=np.float32) >= dropout
-            yield texts.ids[rows, :width], texts.labels[rows], (kept / (1 - dropout)).astype(np.float32)
+            yield ids, labels, (kept / (1 - dropout)).astype(np.float32)
 
 
 def fit(
@@ -66,8 +67,6 @@ def fit(
     callback: Callable[[Any, dict[str, float]], Any] | None,
 ) -> History:
     """Train ``model`` in place; ``make_trainer`` gets the weights of the classes. As in ``fit_text_classifier``."""
-    from sklearn.metrics import f1_score  # takes a second to import
-
     weights = check_fit_text(
         texts.labels,
         classes,
@@ -99,7 +98,7 @@ def fit(
         if validation is not None:
             logits = trainer.logits(validation)
             record["validation_loss"] = text_loss(logits, validation.labels, weights)
-            record["validation_f1"] = float(f1_score(validation.labels, logits.argmax(1), average="macro"))
+            record["validation_f1"] = macro_f1(logits.argmax(1), validation.labels, classes=classes)
             if record["validation_loss"] < best:
                 best, kept, waited = record["validation_loss"], trainer.snapshot(), 0
             else:

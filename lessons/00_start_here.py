@@ -394,8 +394,8 @@ claim(
 # ## What do people write?
 #
 # **Question.** The second data set holds reviews of clothes, each with the customer's answer to "would you recommend
-# it?". The language models of lessons 14 to 16 (planned) will read them. Read two before you guess: can one tell the
-# answer from the *length* of a review?
+# it?". The language model of lesson 14 will read them. Read two before you guess: can one tell the answer from the
+# *length* of a review?
 
 # %%
 reviews = data.reviews().drop_nulls("text").with_columns(words=pl.col("text").str.split(" ").list.len())
@@ -705,7 +705,7 @@ claim(
 #     subGraphTitleMargin: {top: 2, bottom: 14}
 # ---
 # flowchart TB
-#   accTitle: The map of the course: 23 lessons in five parts; 00, 01, 02, 03, 04, 05, 06, 07, 08, 09, 10, 11, 12 ready
+#   accTitle: The map of the course: 23 lessons in five parts; 00 to 12 and 14 ready
 #   subgraph A["A · Start"]
 #     L00["00 Start here"]:::ready
 #     L01["01 Recommend and measure"]:::ready
@@ -727,7 +727,7 @@ claim(
 #     L13["13 Multimodal"]:::planned
 #   end
 #   subgraph D["D · Language models"]
-#     L14["14 BERT"]:::planned
+#     L14["14 BERT"]:::ready
 #     L15["15 BERT adversarial"]:::planned
 #     L16["16 Text attacks"]:::planned
 #     L17["17 LLM recommender"]:::planned

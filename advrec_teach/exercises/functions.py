@@ -86,6 +86,9 @@ class FunctionExercise(Exercise):
     traced
         In TensorFlow the function must give the same inside ``tf.function``, where the first dimension of
         these inputs is not known. Inputs that are no arrays are passed as they are.
+    tensor
+        The result must be a tensor of the track: right numbers in a float or a NumPy array are refused. For results
+        that need no gradient of their own, where ``differentiate`` would ask too much.
     notice
         Called with the result of a case that no misconception explains, its truth and the reference's inputs;
         returns what is wrong in the learner's terms, or None. It may refuse what has the right value, such as
@@ -108,6 +111,7 @@ class FunctionExercise(Exercise):
         tolerance: float = 1e-5,
         differentiate: Sequence[str] = (),
         traced: Sequence[str] = (),
+        tensor: bool = False,
         notice: Callable[..., str | None] | None = None,
         used: str = "From here on the notebook uses your function.",
     ):
@@ -117,7 +121,7 @@ class FunctionExercise(Exercise):
         self.cases, self.reference, self.course = cases, reference, course
         self.misconceptions, self.keywords, self.tolerance = tuple(misconceptions), tuple(keywords), tolerance
         self.differentiate, self.traced = tuple(differentiate), tuple(traced)
-        self.notice, self.used = notice, used
+        self.tensor, self.notice, self.used = tensor, notice, used
         # What the last check gave back in place of the learner's function.
         self._lent: Callable[..., Any] | None = None
 
@@ -151,6 +155,7 @@ class FunctionExercise(Exercise):
         truths = [_truth(self.reference(**_numpy_inputs(case))) for case in cases]
         results: list[Any] = []
         side_effect: str | None = None
+        foreign: str | None = None
         for case, truth in zip(cases, truths, strict=True):
             try:
                 built = {name: _build(value, advrec) for name, value in case.items()}
@@ -160,6 +165,8 @@ class FunctionExercise(Exercise):
                     return self._wrong("your function returned nothing: is `return` missing?")
                 results.append(_to_numpy(result, advrec, several=isinstance(truth, tuple)))
                 side_effect = side_effect or _changed(watched, _snapshot(case, built, advrec))
+                if self.tensor and not isinstance(result, type(advrec.tensor(0.0))):
+                    foreign = _foreign(result)
             except NotImplementedError:
                 return self._not_attempted()
             except Exception as error:
@@ -172,6 +179,7 @@ class FunctionExercise(Exercise):
             side_effect
             or self._gradient_fault(answer, cases, truths, advrec)
             or self._traced_fault(answer, cases, truths)
+            or foreign
         )
         if late:
             return self._wrong(late)
@@ -292,6 +300,15 @@ def _kind(value: Any) -> str:
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
+def _foreign(result: Any) -> str:
+    """Say what stands where a tensor is asked for."""
+    found = "an array of NumPy's" if isinstance(result, np.ndarray | np.generic) else _kind(result)
+    return (
+        f"the value is right, but your function returns {found}, and a tensor is asked for. Stay in the framework: "
+        "no gradient passes float(), .item(), .numpy() or a function of NumPy's."
+    )
+
+
 def _is_untouched(answer: Any) -> bool:
     """Say whether a function's body is only a docstring and the stub's ellipsis."""
     code = getattr(inspect.unwrap(getattr(answer, "python_function", answer)), "__code__", None)
@@ -394,7 +411,10 @@ def _difference(result: Any, truth: Any, tolerance: float) -> str | None:
         return None
     if isinstance(result, tuple):
         if truth.ndim > 1 and len(result) == len(truth) and all(_rows_of(part, truth) for part in result):
-            return "the function should return one array, it returned a list of rows: np.array(rows) makes it one."
+            return (
+                "the function should return one array, it returned a list of rows: np.array(rows) makes it one, and "
+                "of tensors torch.stack(rows) or tf.stack(rows)."
+            )
         return f"the function should return one value, it returned {len(result)}."
     if result.shape != truth.shape:
         only = ": take its only entry" if result.size == 1 and truth.shape == () else ""

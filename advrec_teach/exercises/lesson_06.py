@@ -9,7 +9,6 @@ import numpy as np
 from advrec_teach import reference_privacy
 from advrec_teach.exercises.choices import ChoiceExercise
 from advrec_teach.exercises.functions import FunctionExercise, Made, Misconception
-from advrec_teach.exercises.tensors import TensorExercise
 
 # --- 06.2: hits at few false alarms
 
@@ -515,7 +514,7 @@ EXERCISES = [
             "The bound is e^8 times 0.01. A share of members is at most 1.",
         ),
     ),
-    TensorExercise(
+    FunctionExercise(
         "06.4",
         "each person is clipped, the sum is hidden",
         hints=(
@@ -526,6 +525,7 @@ EXERCISES = [
             "(sum over rows of gradients * clip / max(length, clip), plus sigma * clip * noise) / batch_size; keep the "
             "axis of the lengths so that they multiply rows.",
         ),
+        tensor=True,
         cases=_gradient_cases,
         keywords=("clip", "sigma", "batch_size"),
         reference=_private,

@@ -9,7 +9,6 @@ import numpy as np
 from advrec_teach import reference_gan, reference_recommenders
 from advrec_teach.exercises.choices import ChoiceExercise
 from advrec_teach.exercises.functions import FunctionExercise, Made, Misconception
-from advrec_teach.exercises.tensors import TensorExercise
 
 Judge = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -393,7 +392,7 @@ REPORT = (
 
 
 EXERCISES = [
-    TensorExercise(
+    FunctionExercise(
         "07.1",
         "the opponent sees real rows whole, and made rows at the ones and at the zeros that are shown",
         hints=(
@@ -403,6 +402,7 @@ EXERCISES = [
             "mask. The first logits get a minus, both go through softplus, both are averaged over the rows, and the "
             "means are added.",
         ),
+        tensor=True,
         cases=_mask_cases,
         used="The next cell uses your function; the training further down has the same loss built in.",
         reference=_opponent(),

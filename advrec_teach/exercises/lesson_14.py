@@ -82,6 +82,12 @@ POOL = (
         lambda states, ids: (states * _real(ids)).sum(1) / _real(ids).sum(1).mean(),
     ),
     Misconception(
+        "all tokens of the batch",
+        "you divide every text by the number of tokens in the whole batch. Each text has a length of its own: sum the "
+        "mask along axis 1 only, and keep that axis.",
+        lambda states, ids: (states * _real(ids)).sum(1) / _real(ids).sum(),
+    ),
+    Misconception(
         "the first token",
         "you take the state of [CLS]. Some networks are trained to collect the text there; this one was trained with "
         "the mean over its tokens.",
@@ -204,6 +210,26 @@ LOSS = (
         lambda logits, labels, class_weights: -float((class_weights[labels] * _losses(logits, labels)).mean()),
     ),
     Misconception(
+        "mean over the classes too",
+        "the loss is too small by the number of classes: the mean runs over all n times classes entries of a table, in "
+        "which each text has only one that is not 0. Sum over the classes first, then take the mean over the n texts.",
+        lambda logits, labels, class_weights: float(
+            (class_weights[labels] * _losses(logits, labels)).mean() / logits.shape[1]
+        ),
+    ),
+    Misconception(
+        "divided by each weight",
+        "you divide the loss of each text by its weight, so that the rare class counts even less. A weight of 3 is to "
+        "make a text count three times: multiply.",
+        lambda logits, labels, class_weights: float((_losses(logits, labels) / class_weights[labels]).mean()),
+    ),
+    Misconception(
+        "the logarithm is missing",
+        "you take minus the probability of the label, without the logarithm. The loss is never negative, and a text "
+        "that the model is sure about, and wrong, has to cost much.",
+        lambda logits, labels, class_weights: -float((class_weights[labels] * np.exp(-_losses(logits, labels))).mean()),
+    ),
+    Misconception(
         "probability instead of its logarithm",
         "you take one minus the probability of the label. The cross-entropy takes minus its logarithm: a text that the "
         "model is sure about, and wrong, has to cost much more than 1.",
@@ -227,6 +253,10 @@ def _calibration_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
         labels = np.where(flipped, (right + 1) % classes, right)
         cases.append({"probabilities": _plain(p), "labels": _plain(labels), "bins": bins})
     del cases[0]["bins"]  # the default
+    # Three that are certain, one of them wrong, beside others in the last bin that are nearly certain and right.
+    sure = np.array([1.0, 0.0, 1.0, 0.93, 0.96, 0.08, 0.97, 0.71, 0.64, 0.33, 0.27])
+    labels = np.array([1, 0, 0, 1, 1, 0, 1, 1, 0, 0, 1])
+    cases.append({"probabilities": _plain(np.stack([1 - sure, sure], axis=1)), "labels": _plain(labels), "bins": 10})
     return cases
 
 
@@ -253,6 +283,48 @@ def _one_class(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) ->
             if b in place
         )
     )
+
+
+def _by(confidence: Callable[[np.ndarray, np.ndarray], np.ndarray], *, keep_one: bool = True) -> Callable[..., float]:
+    """Return the error in bins by another number than the largest probability; maybe without numbers equal to 1."""
+
+    def answer(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -> float:
+        chosen, right = confidence(probabilities, labels), probabilities.argmax(axis=1) == labels
+        place = np.minimum((chosen * bins).astype(int), bins - 1)
+        place = place if keep_one else np.where(chosen < 1, place, -1)
+        inside = [place == b for b in range(bins) if b in place]
+        return float(sum(rows.mean() * abs(right[rows].mean() - chosen[rows].mean()) for rows in inside))
+
+    return answer
+
+
+def _bin_of_its_own(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -> float:
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    place = (confidence * bins).astype(int)
+    inside = [place == b for b in range(bins + 1) if b in place]
+    return float(sum(rows.mean() * abs(right[rows].mean() - confidence[rows].mean()) for rows in inside))
+
+
+def _from_middles(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -> float:
+    found = classification.reliability_bins(probabilities, labels, bins=bins)
+    filled = found.counts > 0
+    gaps = np.abs(found.accuracy - (np.arange(bins) + 0.5) / bins)[filled]
+    return float(found.counts[filled] @ gaps / len(labels))
+
+
+def _upper_half(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -> float:
+    """Spread the bins over the confidences from one half to 1; what lies below is in none."""
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    place = np.ceil((2 * confidence - 1) * bins).astype(int) - 1
+    inside = [place == b for b in range(bins) if b in place]
+    return float(sum(rows.mean() * abs(right[rows].mean() - confidence[rows].mean()) for rows in inside))
+
+
+def _no_mean(result: Any, truth: np.ndarray, **_inputs: Any) -> str | None:
+    """Say where a nan comes from."""
+    if isinstance(result, np.ndarray) and result.shape == truth.shape and np.isnan(result.astype(float)).any():
+        return "the result is nan: a bin with no prediction in it has no mean. Leave empty bins out of the sum."
+    return None
 
 
 def _course_calibration(advrec: ModuleType) -> Callable[..., Any]:
@@ -319,6 +391,40 @@ CALIBRATION = (
         _one_class,
     ),
     Misconception(
+        "confidence of class 1, right by the prediction",
+        "your confidence is always the probability of class 1, also where the model predicts another class. It is the "
+        "probability of the class that is predicted, the largest of the row.",
+        _by(lambda p, labels: p[:, 1]),
+    ),
+    Misconception(
+        "the probability of the true class",
+        "you sort by the probability of the true class. The model does not know the label when it states its "
+        "confidence: take the largest probability of the row.",
+        _by(lambda p, labels: p[np.arange(len(p)), labels]),
+    ),
+    Misconception(
+        "the middle of the bin",
+        "you compare with the middle of each bin. The formula compares with conf_b, the mean confidence of the "
+        "predictions in it, which may lie anywhere between the edges.",
+        _from_middles,
+    ),
+    Misconception(
+        "bins over the upper half",
+        "your bins run from one half to 1. They run from 0 to 1, in equal widths: some will be empty, and with three "
+        "classes a confidence may be below one half.",
+        _upper_half,
+    ),
+    Misconception(
+        "confidence 1 left out",
+        "a confidence of exactly 1 is in none of your bins. The last bin holds its upper edge as well.",
+        _by(lambda p, labels: p.max(axis=1), keep_one=False),
+    ),
+    Misconception(
+        "a bin of its own",
+        "a confidence of exactly 1 opens a bin of its own. It belongs into the last one, with all that is close to 1.",
+        _bin_of_its_own,
+    ),
+    Misconception(
         "always ten bins",
         "right with ten bins. The argument bins is not used.",
         lambda probabilities, labels, bins=10: classification.calibration_error(probabilities, labels, bins=10),
@@ -329,7 +435,7 @@ CALIBRATION = (
 
 GIVEN = '''
 def share_right(rows, logits):
-    """The share of reviews whose predicted class is the label, after a widely read listing.
+    """The share of reviews whose predicted class is the label, after a borrowed listing.
 
     rows: list of pairs (token ids, label), one a review.  logits: array [n, 2].
     """
@@ -540,10 +646,11 @@ EXERCISES = [
         ),
         course=_course_calibration,
         misconceptions=CALIBRATION,
+        notice=_no_mean,
     ),
     ListingExercise(
         "14.5",
-        "bug hunt: a popular listing",
+        "bug hunt: a borrowed listing",
         hints=(
             "Write the shapes beside every line, for three reviews of 4, 2 and 3 tokens.",
             "How many answers does the network give about a review? How many labels does the listing make of one?",

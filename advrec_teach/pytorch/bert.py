@@ -199,7 +199,7 @@ def text_logits(model: TextClassifier, texts: EncodedTexts, *, batch_size: int =
     with torch.inference_mode():
         for rows in np.split(order, range(batch_size, len(order), batch_size)):
             if len(rows):
-                found[rows] = numpy(model.logits(texts.ids[rows, : texts.lengths[rows].max()]))
+                found[rows] = numpy(model.logits(texts.batch(rows)[0]))
     return found
 
 

@@ -1,13 +1,14 @@
 """Adversarial training of text classifiers, and attacks on them: each text's words move by a length of their own."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 
 from advrec_teach.pytorch.attacks import fgm_delta, pgd_delta, project
-from advrec_teach.pytorch.bert import TextClassifier, TextTrainer, text_loss, text_logits
+from advrec_teach.pytorch.bert import TextClassifier, TextTrainer, text_logits, text_loss
 from advrec_teach.pytorch.tensors import numpy, tensor
 from advrec_teach.reference_text import WIDTH
 from advrec_teach.reference_text_defences import (
@@ -63,6 +64,12 @@ class RobustTextTrainer(TextTrainer):
         self.rng = rng
         self.noise = torch.empty(0)
 
+    def _in_full(self) -> AbstractContextManager[Any]:
+        """Return a region without rounding to bfloat16, for the head."""
+        if self.model.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.model.weight.device.type, torch.bfloat16, enabled=False)
+
     def step(self, ids: np.ndarray, labels: np.ndarray, factors: np.ndarray, rate: float) -> torch.Tensor:
         """Train on one batch and return its loss without a move (FreeLB: the mean of its moved losses)."""
         if self.defence in NOISY:
@@ -84,7 +91,7 @@ class RobustTextTrainer(TextTrainer):
 
         def logits(move: torch.Tensor) -> torch.Tensor:
             vectors = self.model.pool(ids, embeddings=words, move=move, layer=self.layer)
-            with torch.autocast(vectors.device.type, enabled=False):
+            with self._in_full():
                 return self.model.head(vectors * factors)
 
         def loss_at(move: torch.Tensor) -> torch.Tensor:
@@ -117,9 +124,7 @@ class RobustTextTrainer(TextTrainer):
             move = project(move.detach() + _along(slope, self.step_inner), eps=self.eps, norm="l2")
         return move
 
-    def _freelb(
-        self, loss_at: Callable[[torch.Tensor], torch.Tensor]
-    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def _freelb(self, loss_at: Callable[[torch.Tensor], torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Average the gradients of the weights over all places that the move passes."""
         move, share = START * self.eps * self.noise, 1 / self.steps_inner
         total, gradients = torch.zeros((), device=move.device), None
@@ -295,9 +300,7 @@ def attack_texts(
     ValueError
         If a setting is out of its range, or a label is no class.
     """
-    check_attack_text(
-        method, texts.labels, model.layers, model.classes, eps=eps, steps=steps, step=step, layer=layer
-    )
+    check_attack_text(method, texts.labels, model.layers, model.classes, eps=eps, steps=steps, step=step, layer=layer)
     if eps == 0:
         return text_logits(model, texts, batch_size=batch_size)
     found = np.empty((len(texts), model.classes), np.float32)

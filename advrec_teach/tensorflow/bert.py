@@ -203,8 +203,7 @@ def text_logits(model: TextClassifier, texts: EncodedTexts, *, batch_size: int =
     with tf.device(_setup.device()):
         for rows in np.split(order, range(batch_size, len(order), batch_size)):
             if len(rows):
-                ids = tensor(texts.ids[rows, : texts.lengths[rows].max()], "int32")
-                found[rows] = numpy(_graph(model)(ids))
+                found[rows] = numpy(_graph(model)(tensor(texts.batch(rows)[0], "int32")))
     return found
 
 

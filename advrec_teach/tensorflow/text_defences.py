@@ -17,7 +17,7 @@ from advrec_teach.reference_text_defences import (
 )
 from advrec_teach.tensorflow import _setup
 from advrec_teach.tensorflow.attacks import _loop, fgm_delta, project
-from advrec_teach.tensorflow.bert import TextClassifier, TextTrainer, text_loss, text_logits
+from advrec_teach.tensorflow.bert import TextClassifier, TextTrainer, text_logits, text_loss
 from advrec_teach.tensorflow.tensors import numpy, tensor
 from advrec_teach.text_training import History, fit
 from advrec_teach.texts import EncodedTexts
@@ -170,7 +170,7 @@ class RobustTextTrainer(TextTrainer):
     def _freelb(self, batch: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Average the gradients of the weights over all places that the move passes."""
         move, weights = START * self.eps * self.noise, self.class_weights / self.steps_inner
-        total, parts = tf.zeros(()), []
+        total, parts = tf.zeros(()), list[Any]()
         for _ in range(self.steps_inner - 1):
             loss, _, gradients, slope = self.passes.both(*batch, move, weights)
             move = project(move + _along(slope, self.step_inner), eps=self.eps, norm="l2")
@@ -262,7 +262,13 @@ callback
     """
     inner = steps_inner if steps_inner is not None else 1 if defence == "smooth" else 3
     check_defence_text(
-        defence, len(model.encoder.transformer_layers), eps=eps, steps_inner=inner, step_inner=step_inner, adv_weight=adv_weight, layer=layer
+        defence,
+        len(model.encoder.transformer_layers),
+        eps=eps,
+        steps_inner=inner,
+        step_inner=step_inner,
+        adv_weight=adv_weight,
+        layer=layer,
     )
     return fit(
         model,
@@ -333,7 +339,14 @@ def attack_texts(
         If a setting is out of its range, or a label is no class.
     """
     check_attack_text(
-        method, texts.labels, len(model.encoder.transformer_layers), model.classes, eps=eps, steps=steps, step=step, layer=layer
+        method,
+        texts.labels,
+        len(model.encoder.transformer_layers),
+        model.classes,
+        eps=eps,
+        steps=steps,
+        step=step,
+        layer=layer,
     )
     if eps == 0:
         return text_logits(model, texts, batch_size=batch_size)

@@ -264,7 +264,9 @@ def test_the_map_calls_ready_what_is_ready_and_nothing_else():
 
 def test_the_alternative_text_of_the_map_agrees():
     (title,) = re.findall(r"accTitle: The map of the course: (.+)", LESSON.read_text(encoding="utf-8"))
-    named = re.findall(r"\b\d\d\b", title.partition("lessons in five parts")[2])
+    named = []
+    for first, last in re.findall(r"\b(\d\d)(?: to (\d\d))?\b", title.partition("lessons in five parts")[2]):
+        named += [f"{number:02}" for number in range(int(first), int(last or first) + 1)]
     assert named == sorted(number for number, (_, state) in syllabus().items() if state == "ready")
 
 

@@ -61,6 +61,7 @@ def test_the_mean_of_what_is_there(advrec, ops):
         refused("14.2", lambda states, ids: total(states * real(ids)), "you return a sum"),
         refused("14.2", lambda states, ids: total(states) / total(real(ids)), "padding are in the sum"),
         refused("14.2", lambda states, ids: total(states * real(ids)) / ops.mean(total(real(ids))), "mean length"),
+        refused("14.2", lambda states, ids: total(states * real(ids)) / ops.sum(real(ids)), "whole batch"),
         refused("14.2", lambda states, ids: states[:, 0], "[CLS]"),
         refused("14.2", inner, "leave out [CLS] and [SEP]"),
         refused("14.2", largest, "largest entry"),
@@ -71,7 +72,9 @@ def test_the_mean_of_what_is_there(advrec, ops):
         ),
         refused("14.2", lambda states, ids: ops.mean(states * real(ids), 2), "last axis"),
     }
-    assert len(messages) == 10
+    assert len(messages) == 11
+    stack = "stack" if advrec.__name__.endswith("pytorch") else "tf.stack"
+    refused("14.2", lambda states, ids: [right(states, ids)[k] for k in range(len(ids))], stack)
     refused("14.2", lambda states, ids: right(states, ids)[0], "shape")
     refused("14.2", lambda states, ids: 2 * right(states, ids), "expected")
 
@@ -122,8 +125,11 @@ def test_a_loss_with_weights(advrec, ops):
         refused("14.3", lambda z, y, w: ops.mean(losses(z, y) - ops.log(of(y, w))), "inside the logarithm"),
         refused("14.3", lambda z, y, w: -right(z, y, w), "the sign is not"),
         refused("14.3", lambda z, y, w: ops.mean(of(y, w) * (1 - ops.exp(-losses(z, y)))), "minus its logarithm"),
+        refused("14.3", lambda z, y, w: -ops.mean(of(y, w) * ops.exp(-losses(z, y))), "without the logarithm"),
+        refused("14.3", lambda z, y, w: ops.mean(losses(z, y) / of(y, w)), "by its weight"),
+        refused("14.3", lambda z, y, w: right(z, y, w) / z.shape[1], "n times classes"),
     }
-    assert len(messages) == 10
+    assert len(messages) == 13
     refused("14.3", lambda z, y, w: float(right(z, y, w)), "no gradient")
     refused("14.3", lambda z, y, w: 3 * right(z, y, w), "expected")
 
@@ -172,6 +178,29 @@ def test_calibration_in_one_number(advrec):
     def counted(probabilities, labels, *, bins=10):
         return len(labels) * right(probabilities, labels, bins=bins)
 
+    def largest(probabilities, labels):
+        return probabilities.max(axis=1)
+
+    def by(confidence, *, low=0.0, closed=True, middle=False, more=0):
+        """Bins from ``low`` to 1 of a chosen number; the last one holds 1 if ``closed``."""
+
+        def answer(probabilities, labels, *, bins=10):
+            sure, hit = confidence(probabilities, labels), probabilities.argmax(axis=1) == labels
+            width, error = (1 - low) / bins, 0.0
+            for b in range(bins + more):
+                start = low + b * width
+                inside = (start <= sure) & (sure < start + width) | (closed and b == bins - 1) & (sure == 1)
+                if inside.any():
+                    meant = start + width / 2 if middle else sure[inside].mean()
+                    error += inside.mean() * abs(hit[inside].mean() - meant)
+            return error
+
+        return answer
+
+    def with_empty_bins(probabilities, labels, *, bins=10):
+        found = classification.reliability_bins(probabilities, labels, bins=bins)
+        return found.counts @ np.abs(found.accuracy - found.confidence) / len(labels)
+
     messages = {
         refused("14.4", of(lambda share, sure, hit: np.abs(hit - sure).mean()), "counts the same in your mean"),
         refused("14.4", all_bins, "those that are empty"),
@@ -183,8 +212,15 @@ def test_calibration_in_one_number(advrec):
         refused("14.4", counted, "by its count"),
         refused("14.4", one_class, "probability of class 1"),
         refused("14.4", lambda p, y, *, bins=10: right(p, y, bins=10), "is not used"),
+        refused("14.4", by(lambda p, y: p[:, 1]), "always the probability of class 1"),
+        refused("14.4", by(lambda p, y: p[np.arange(len(p)), y]), "of the true class"),
+        refused("14.4", by(largest, middle=True), "middle of each bin"),
+        refused("14.4", by(largest, low=0.5), "from one half to 1"),
+        refused("14.4", by(largest, closed=False), "none of your bins"),
+        refused("14.4", by(largest, closed=False, more=1), "a bin of its own"),
+        refused("14.4", with_empty_bins, "no prediction in it"),
     }
-    assert len(messages) == 10
+    assert len(messages) == 17
     refused("14.4", lambda p, y, *, bins=10: right(p, y, bins=bins) / 2, "expected")
 
 

@@ -219,6 +219,25 @@ def test_text_classifiers_and_their_training_stay_on_their_device(meta):
 
 
 @pytest.mark.pytorch
+@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize("defence", ["fgm", "pgd", "freelb", "smooth", "random"])
+def test_robust_training_of_texts_stays_on_its_device(meta, defence, layer):
+    from advrec_teach import pytorch as advrec
+    from advrec_teach.pytorch.text_defences import RobustTextTrainer
+
+    model = advrec.TextClassifier(layers=1, precision="float32")
+    ids, labels = np.array([[5, 6, 7], [8, 9, 0]]), np.array([0, 1])
+    settings = {"eps": 0.1, "steps_inner": 2, "step_inner": None, "adv_weight": 1.0, "layer": layer}
+    rng = np.random.default_rng(0)
+    trainer = RobustTextTrainer(model, np.ones(2, np.float32), decay=0.1, defence=defence, rng=rng, **settings)
+    factors = np.ones((2, 384), np.float32)
+    loss = trainer.step(ids, labels, factors, 0.1)
+    again, gradients = trainer.slopes(*(advrec.tensor(v) for v in (ids, labels, factors)))
+    for t in (loss, again, *gradients, *model.trained().values()):
+        assert t.device.type == "meta"
+
+
+@pytest.mark.pytorch
 def test_networks_that_invent_users_stay_on_their_device(meta):
     from advrec_teach import pytorch as advrec
 
@@ -416,6 +435,10 @@ PLACEMENT = """
         here(classifier.logits(texts.ids, embeddings=classifier.embed(texts.ids)))
         here(advrec.text_loss(classifier.logits(texts.ids), texts.labels, [1.0, 2.0]))
     advrec.fit_text_classifier(classifier, texts, steps=2, validation=texts, patience=1)
+    for defence in ("fgm", "pgd", "freelb", "smooth", "random"):
+        advrec.fit_robust_text(classifier, texts, steps=2, defence=defence)
+    for method in ("fgm", "pgd", "random"):
+        advrec.attack_texts(classifier, texts, method=method, eps=0.1)
     for variable in classifier.variables:
         here(variable.value)
     maker = advrec.RowGenerator(10, hidden=3)

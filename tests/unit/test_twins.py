@@ -114,6 +114,8 @@ def test_settings_of_attacks_and_training_are_keyword_only():
         "fit_gan",
         "fit_sequential",
         "fit_text_classifier",
+        "fit_robust_text",
+        "attack_texts",
         "text_logits",
         "TextClassifier",
         "fit_ward",
