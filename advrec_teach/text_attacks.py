@@ -404,6 +404,13 @@ def by_order(options: Options, order: Sequence[Sequence[Edit]], *, count: int, s
     return propose
 
 
+def check_labels(labels: ArrayLike, classes: int) -> None:
+    """Raise a ValueError if a label is no class."""
+    found = np.asarray(labels)
+    if found.size and (found.min() < 0 or found.max() >= classes):
+        raise ValueError(f"Labels run from {found.min()} to {found.max()}, and the model knows 0 to {classes - 1}.")
+
+
 def margins(logits: ArrayLike, labels: ArrayLike) -> NDArray:
     """Return the logit of the right class minus the largest other one, shape [n]: below 0 where a text is wrong."""
     found, right = np.array(logits, np.float64), np.asarray(labels)

@@ -10,7 +10,7 @@
 # %% [markdown]
 # # 16 · Does it survive words?
 #
-# You will find out whether somebody who changes three words of a review can turn a classifier around, what a gradient
+# You will find out whether somebody who changes two words of a review can turn a classifier around, what a gradient
 # is worth for that, which training helps, and how many of these "successes" a human reader would call one.
 
 # %% [markdown]
@@ -53,10 +53,10 @@ SIZES = {
         "layers": 2,
         "words": 18,
         "train": 3200,
-        "test": 700,
+        "test": 600,
         "attacked": 50,
         "steps": 120,
-        "more": 36,
+        "more": 32,
         "tries": 4,
     },
     "full": {
@@ -71,7 +71,7 @@ SIZES = {
     },
 }[PROFILE]
 WORDS, TRIES, TOKENS = SIZES["words"], SIZES["tries"], 2 * SIZES["words"] + 4
-EDITS = 3  # words that an attack may change in a text
+EDITS = 2  # words that an attack may change in a text
 device = advrec.setup(lesson="16", profile=PROFILE, seed=SEED)
 
 # %% [markdown]
@@ -142,23 +142,9 @@ claim(
 #
 # $$\Delta_{tj} = (v_j - v_i)^\top g_t .$$
 #
-# One backward pass gives this for *every* place and *every* word.
-
-
-# %%
-def slope(model, ids, labels):
-    """Gradient of each text's own loss with respect to its tokens' vectors: array [n, t, 384]."""
-
-    def total(vectors):
-        return len(labels) * advrec.text_loss(model.logits(ids, embeddings=vectors), labels)
-
-    return advrec.numpy(advrec.value_and_grad(total, model.embed(ids))[1])
-
-
-VECTORS = advrec.numpy(model.embed(np.arange(texts.tokenizer().get_vocab_size())[None]))[0]
-claim("the vocabulary has more than 30,000 tokens", len(VECTORS) > 30000)
-
-# %% [markdown]
+# One backward pass gives this for *every* place and *every* word. `advrec.text_slopes(model, batch)` returns the
+# gradients $g_t$ of each text's own loss; the vectors $v$ are the rows of the model's table of words.
+#
 # ### Exercise 16.1 · HotFlip's estimate · 10 min · **
 #
 # Write the estimate for a whole text, in NumPy: all places, all words.
@@ -187,23 +173,19 @@ swap_estimates = exercise("16.1").check(swap_estimates)
 # for the *order* of the 40 (rank correlation: 1 if both orders agree, 0 if they have nothing to do with each other).
 
 
-# %% tags=["pytorch"]
-precise = model.copy()  # bfloat16 has three digits: too few for the loss of a tiny move
-precise.precision = "float32"
-
-# %% tags=["tensorflow"]
-precise = advrec.TextClassifier(layers=SIZES["layers"], precision="float32", seed=SEED)
-for mine, theirs in zip(model.trained().values(), precise.trained().values()):
-    theirs.assign(mine)  # bfloat16, which a GPU computes in, has three digits: too few for the loss of a tiny move
-
-
 # %%
+VECTORS = advrec.numpy(model.embed(np.arange(texts.tokenizer().get_vocab_size())[None]))[0]
+print(f"{len(VECTORS)} tokens, each a vector of {VECTORS.shape[1]} numbers")
+precise = advrec.TextClassifier(layers=SIZES["layers"], precision="float32")
+precise.assign(model)  # where the model computes in bfloat16, its three digits are too few for the loss of a tiny move
+
+
 def one_place(row, rng):
     """Estimates and true changes of the loss for 40 words at a random place of a text."""
     batch = encode(target[row : row + 1], labels[row : row + 1])
     place = rng.integers(1, batch.lengths[0] - 1)
     old, new = advrec.numpy(model.embed(batch.ids))[0], VECTORS[rng.integers(1996, 29000, size=40)]
-    guess = swap_estimates(slope(precise, batch.ids, batch.labels)[0], old, new)[place]
+    guess = swap_estimates(advrec.text_slopes(precise, batch)[0], old, new)[place]
     ids, right = np.repeat(batch.ids, 40, axis=0), np.repeat(batch.labels, 40)
 
     def loss(share):
@@ -212,10 +194,11 @@ def one_place(row, rng):
         logits = advrec.numpy(precise.logits(ids, embeddings=advrec.tensor(moved)))
         return np.logaddexp(0, -text_attacks.margins(logits, right))
 
-    return guess, loss(1.0) - loss(0.0), loss(0.01) - loss(0.0)
+    before, after, near = (loss(share) for share in (0.0, 1.0, 0.01))
+    return guess, after - before, near - before
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 rng = np.random.default_rng(SEED)
 rows = rng.permutation(len(target))[:8]
 guesses, full, little = (np.stack(part) for part in zip(*(one_place(row, rng) for row in rows)))
@@ -224,6 +207,12 @@ correlations = {
     "a hundredth of the way": np.mean([spearmanr(a, b)[0] for a, b in zip(guesses, little)]),
     "the whole way, words shuffled": np.mean([spearmanr(a, rng.permutation(b))[0] for a, b in zip(guesses, full)]),
 }
+claim("rank correlation of estimate and true change, the whole way", correlations["the whole way"])
+claim(
+    "after a hundredth of the way the rank correlation is above 0.95",
+    bool(correlations["a hundredth of the way"] > 0.95),
+)
+claim("with the words shuffled it is below 0.2", bool(abs(correlations["the whole way, words shuffled"]) < 0.2))
 plots.table(
     [{"estimate against the true change": k, "rank correlation within a place": v} for k, v in correlations.items()]
 )
@@ -235,14 +224,6 @@ ends = np.array([guesses.min(), guesses.max()])
 axes.plot(ends, ends, color="black", linewidth=0.8, linestyle=":")
 axes.annotate("estimate = truth", (ends[1], ends[1]), (-95, -34), textcoords="offset points", fontsize=8)
 plots.label(axes, x="estimated change of the loss", y="true change of the loss")
-
-# %%
-claim("rank correlation of estimate and true change, the whole way", correlations["the whole way"])
-claim(
-    "after a hundredth of the way the rank correlation is above 0.95",
-    bool(correlations["a hundredth of the way"] > 0.95),
-)
-claim("with the words shuffled it is below 0.2", bool(abs(correlations["the whole way, words shuffled"]) < 0.2))
 
 # %% [markdown]
 # *Takeaway:* for tiny moves the estimate is right, as it must be; for whole words it still knows the better from the
@@ -266,7 +247,8 @@ def flip_ids(batch, allowed, flips=2):
     """Ids after the highest estimates over all places and the allowed tokens, one flip after the other."""
     ids, taken = batch.ids.copy(), np.zeros(batch.ids.shape, bool)
     for _ in range(flips):
-        for row, gradient in enumerate(slope(model, ids, batch.labels)):
+        moved = texts.EncodedTexts(ids, batch.lengths, batch.labels)
+        for row, gradient in enumerate(advrec.text_slopes(model, moved)):
             inside = slice(1, batch.lengths[row] - 1)
             guess = swap_estimates(gradient[inside], VECTORS[ids[row, inside]], VECTORS)
             guess[:, ~allowed] = guess[taken[row, inside]] = -np.inf
@@ -287,7 +269,7 @@ def survive(batch):
     return np.mean([m == n and (a[:n] == b[:n]).all() for a, n, b, m in pairs])
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 whole = encode(target[::2], labels[::2])
 flipped = {"whole words": flip_ids(whole, is_word), "pieces": flip_ids(whole, is_piece)}
 for name, batch in flipped.items():
@@ -332,7 +314,7 @@ def success_rate(before, after, reread, labels):
 # %%
 success_rate = exercise("16.2").check(success_rate)
 
-# %%
+# %% tags=["nbval-ignore-output"]
 before = classifier(model)(target[::2])
 rates = []
 for name, batch in flipped.items():
@@ -340,16 +322,13 @@ for name, batch in flipped.items():
     by_ids = success_rate(before, after, after, whole.labels)
     rates.append({"swapped for": name, "judged by ids": by_ids})
     rates[-1]["judged by the text"] = success_rate(before, after, reread, whole.labels)
-plots.table(rates)
-
-# %%
 claim("not attacked, at least 98 % of the texts come back", bool(survive(whole) >= 0.98))
-claim("after swaps for whole words, more than 80 % come back", bool(survive(flipped["whole words"]) > 0.8))
 claim("after swaps for pieces, fewer than half come back", bool(survive(flipped["pieces"]) < 0.5))
 claim(
     "pieces: judged by ids the success rate is higher than judged by the text",
     bool(rates[1]["judged by ids"] > rates[1]["judged by the text"]),
 )
+plots.table(rates)
 
 # %% [markdown]
 # *Takeaway:* a loop over ids reports successes that nobody can have. How many depends on what it may choose from, and
@@ -368,7 +347,7 @@ claim(
 # - **close in meaning**, as MiniLM sees it: the cosine of the two words' vectors is at least 0.5, and that of the two
 #   *sentences* at least 0.8. For both we take all six layers, which the classifier does not have.
 #
-# And a **budget**: three words a review.
+# And a **budget**: two words a review.
 #
 # ### Exercise 16.3 · who may come in? · 10 min · **
 #
@@ -393,15 +372,13 @@ def permitted(old, tokens, *, stop_words):
 permitted = exercise("16.3").check(permitted)
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 encoder = advrec.TextClassifier(layers=6)  # MiniLM as it is: what it says about closeness was never trained here
 
 
 def vectors_of(listed):
     """MiniLM's vectors of texts, of length 1: array [n, 384]."""
-    found, batch = np.empty((len(listed), 384), np.float32), encode(listed)
-    for rows in np.array_split(np.argsort(batch.lengths), -(-len(listed) // 256)):
-        found[rows] = advrec.numpy(encoder.pool(batch.ids[rows, : batch.lengths[rows].max()]))
+    found = advrec.text_vectors(encoder, encode(listed))
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
@@ -447,17 +424,6 @@ claim(
 
 
 # %%
-def slopes_of(model, labels):
-    """Gradients of texts that are given by number and as they stand now, for HotFlip."""
-
-    def slopes(rows, listed):
-        batch = encode(listed, labels[rows])
-        parts = np.array_split(np.arange(len(listed)), -(-len(listed) // 64))
-        return np.concatenate([slope(model, batch.ids[part], batch.labels[part]) for part in parts])
-
-    return slopes
-
-
 meaning = vectors_of(target)
 
 
@@ -474,8 +440,12 @@ def token_vector(word):
 # %%
 def hotflip(model, listed=target, labels=labels, accept=close, tries=TRIES, edits=EDITS, options=swaps):
     """HotFlip against a model."""
+
+    def slopes(rows, listed):
+        return advrec.text_slopes(model, encode(listed, labels[rows]))
+
     propose = text_attacks.by_gradient(
-        options, slopes_of(model, labels), token_vector, count=tries, max_length=TOKENS, estimate=swap_estimates
+        options, slopes, token_vector, count=tries, max_length=TOKENS, estimate=swap_estimates
     )
     return text_attacks.search(listed, labels, classifier(model), propose, edits=edits, accept=accept)
 
@@ -551,7 +521,31 @@ claim("every success is one when its text is read once more", bool((again[gradie
 # search cheap. It is not needed: leave one out, which sees only logits, arrives at a similar rate when it may ask often
 # enough. So hiding the weights of a model is a price, not a protection; a limit on queries is one, too.
 #
-# Read what was fooled. Struck out: the customer's word; in bold: the attack's.
+# What do the constraints cost the attacker? The same HotFlip again, with one constraint after the other let go. In the
+# last row any word that customers write may come in, if its ending fits: nobody asks whether it is close.
+
+# %% tags=["nbval-ignore-output"]
+anything = text_attacks.Swaps(common, swaps.vectors, least=-1)
+loose = {"all constraints": gradient, "the sentence may drift": hotflip(model, accept=None)}
+loose["no closeness asked"] = hotflip(model, accept=None, options=anything)
+plots.table(
+    {
+        "constraints": name,
+        "success, one word changed": (attack.fooled & (attack.rounds == 1)).sum() / attack.right.sum(),
+        "success, two words": attack.success,
+    }
+    for name, attack in loose.items()
+)
+
+# %%
+claim(
+    "HotFlip fools more texts where no closeness is asked than under all constraints",
+    bool(loose["no closeness asked"].success > gradient.success),
+)
+
+# %% [markdown]
+# A success rate without the list of constraints beside it says nothing. And a rate under all constraints still does not
+# say that a reader would be taken in. Read what was fooled. Struck out: the customer's word; in bold: the attack's.
 
 # %% tags=["nbval-ignore-output"]
 names = {0: "does not recommend", 1: "recommends"}
@@ -569,11 +563,11 @@ HTML(
 #
 # **Question.** Of the "successes" in such a table, how many still say what the customer said?
 #
-# One reader, the author of this lesson, went through 60 successes drawn from one run of it, 20 of each kind, and put
-# each into one of three boxes: **same** (opinion and facts of the customer are still there), **other** (an opinion or a
-# fact has changed: the classifier may be *right* to change its mind), **unclear** (nonsense, or a contradiction). The
-# texts and the verdicts ship with the course. No panel of people was asked, and the reader knew which text was
-# attacked.
+# One reader, the author of this lesson, went through 60 successes drawn from one run of it (with three words a review
+# and five tries), 20 of each kind, and put each into one of three boxes: **same** (opinion and facts of the customer
+# are still there), **other** (an opinion or a fact has changed: the classifier may be *right* to change its mind),
+# **unclear** (nonsense, or a contradiction). The texts and the verdicts ship with the course. No panel of people was
+# asked, and the reader knew which text was attacked.
 
 # %%
 verdicts = text_attacks.judged_edits()
@@ -582,18 +576,12 @@ kinds = {
     name: [row["verdict"] for row in verdicts if row["kind"] == name]
     for name in ("words, no closeness asked", "words, all constraints", "typos")
 }
-plots.table(
-    {"successes": name, "read": len(found)} | {box: found.count(box) for box in boxes} for name, found in kinds.items()
-)
-
-# %%
 claim(
-    "words, all constraints: fewer than two thirds still say the same",
+    "of the judged swaps under all constraints fewer than two thirds still say the same",
     kinds["words, all constraints"].count("same") / 20 < 2 / 3,
 )
-claim(
-    "asking for closeness leaves as many or more that say something else",
-    kinds["words, all constraints"].count("other") >= kinds["words, no closeness asked"].count("other"),
+plots.table(
+    {"successes": name, "read": len(found)} | {box: found.count(box) for box in boxes} for name, found in kinds.items()
 )
 
 # %% tags=["nbval-ignore-output"]
@@ -605,11 +593,12 @@ HTML(
 )
 
 # %% [markdown]
-# *Takeaway:* with 20 texts a kind, a share is known to about a fifth in either direction. That is enough for the point:
-# a rate of "successes" under cosine constraints is **not** a rate of adversarial examples. Without the constraints many
-# texts become nonsense; with them many become another opinion. A study that asked people found the same of published
-# attacks, and that stricter thresholds leave few successes (Morris et al., 2020). Typos are the exception: they were
-# always understood. Judge some of your own run above before you go on.
+# *Takeaway:* with 20 texts a kind, a share is known to about a fifth in either direction, so do not read a ranking of
+# the two upper rows out of the table. For the point it is enough: a rate of "successes" under cosine constraints is
+# **not** a rate of adversarial examples. Some texts become nonsense, others say something else. A study that asked
+# people found that published attacks often did not keep the meaning, and that with constraints strict enough for
+# people most of the successes were gone (Morris et al., 2020). Typos are the exception here: all twenty were
+# understood. Judge some of your own run above before you go on.
 #
 # ## One letter
 #
@@ -649,15 +638,15 @@ claim(
 )
 claim("success rate of typos in the most important words", typed["leave one out"].success)
 claim(
-    "typos in important words fool more often than typos made unseen",
-    bool(typed["leave one out"].success > 2 * typed["random, unseen"].success),
+    "typos made unseen fool less than half as often as typos in the most important words",
+    bool(typed["random, unseen"].success < typed["leave one out"].success / 2),
 )
 
 # %% [markdown]
 # *Takeaway:* one letter takes a word out of the vocabulary, and what is left are pieces that mean nothing by
-# themselves. Typos need no gradient, no synonym and no grammar, and they do not change what a reader understands.
-# Compare their rate with that of swaps chosen in the same way, leave one out. The answer that people use is not a
-# better model but a spelling corrector in front of it (Pruthi et al., 2019).
+# themselves. Typos need no gradient, no synonym and no grammar, and in our small reading they did not change what a
+# reader understands. Compare their rate with that of swaps chosen in the same way, leave one out. One answer is to put
+# a model that restores words in front of the classifier (Pruthi et al., 2019).
 #
 # ## Which training helps against words?
 #
@@ -670,8 +659,8 @@ claim(
 # - **FGM**: the reviews as they are, and their vectors moved along the gradient in each step (lesson 15). A step costs
 #   two gradients here.
 #
-# Then a *new* attack is made against each of the four: HotFlip for swaps, leave one out for typos. No constraint on the
-# sentence, to save time. And one more trap: a model that says "recommended" to nearly everything is right about few
+# Then a *new* attack is made against each of the four: HotFlip for swaps, the best of few random typos. No constraint on
+# the sentence, to save time. And one more trap: a model that says "recommended" to nearly everything is right about few
 # unhappy reviews, so there are few to fool, and its rate looks fine. So we take the success rate of each class by
 # itself and then their **mean**, and show what was right before.
 #
@@ -710,15 +699,14 @@ more = {"steps": SIZES["more"], "defence": "fgm", "eps": EPS}
 history = advrec.fit_robust_text(models["FGM"], encode(learned, learned_labels), **more, **SETTINGS)
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def judge(model):
     """AUC, what is right before, and the success of a new HotFlip and of typos, each the mean over both classes."""
-    swapped, typing = hotflip(model, accept=None), leave_one_out(model, text_attacks.typos, accept=None)
+    swapped, typing = hotflip(model, accept=None), at_random(model, text_attacks.typos, accept=None)
     row = {"AUC": auc(model)} | {f"right: {names[kind]}": swapped.right[labels == kind].mean() for kind in (0, 1)}
     return row | {"HotFlip": swapped.by_class().mean(), "typos": typing.by_class().mean()}
 
 
-# %% tags=["nbval-ignore-output"]
 judged = {name: judge(model) for name, model in models.items()}
 plots.table({"trained on": name} | row for name, row in judged.items())
 
@@ -726,10 +714,7 @@ plots.table({"trained on": name} | row for name, row in judged.items())
 on, shuffled, hardened, moved = judged.values()
 claim("HotFlip's success rate against training on reviews as they are", on["HotFlip"])
 claim("HotFlip's success rate against training on attacked swaps", hardened["HotFlip"])
-claim(
-    "attacked swaps lower HotFlip's success rate by more than a tenth of it",
-    bool(hardened["HotFlip"] < 0.9 * on["HotFlip"]),
-)
+claim("training on attacked swaps lowers HotFlip's success rate", bool(hardened["HotFlip"] < on["HotFlip"]))
 claim(
     "neither random swaps nor FGM lower it as much as attacked swaps",
     bool(hardened["HotFlip"] < min(shuffled["HotFlip"], moved["HotFlip"])),
@@ -772,19 +757,15 @@ for domain in domains.DOMAINS:
         row[f"AUC, {name}"] = roc_auc_score(truth, logits[:, 1] - logits[:, 0])
     attack = hotflip(model, listed, truth, accept=None)
     blind = at_random(model, swaps, listed, truth, accept=None)
-    switch.append(row | {"right": int(attack.right.sum()), "HotFlip": attack.success, "random": blind.success})
-plots.table(switch)
+    switch.append(row | {"right before": attack.right.mean(), "HotFlip": attack.success, "random": blind.success})
+mean = {column: float(np.mean([row[column] for row in switch])) for column in switch[0] if column != "domain"}
+plots.table([*switch, {"domain": "mean"} | mean])
 
 # %%
-mean = {column: float(np.mean([row[column] for row in switch])) for column in switch[0] if column != "domain"}
 claim("mean AUC over the six domains, before any more training", mean["AUC, before"])
-claim(
-    "every domain is ranked better than by a coin, and worse on average than clothes",
-    bool(min(row["AUC, before"] for row in switch) > 0.5 and mean["AUC, before"] < on["AUC"]),
-)
+claim("every domain is ranked better than by a coin", bool(min(row["AUC, before"] for row in switch) > 0.5))
+claim("their mean AUC is below that of clothes", bool(mean["AUC, as they are"] < on["AUC"]))
 claim("over the domains HotFlip fools more often than as many random swaps", bool(mean["HotFlip"] > mean["random"]))
-claim("mean AUC over the domains, trained on reviews as they are", mean["AUC, as they are"])
-claim("mean AUC over the domains, trained on attacked swaps", mean["AUC, attacked swaps"])
 
 # %% tags=["nbval-ignore-output", "figure"]
 figure, axes = plots.figure("All rank other domains, most of them worse than clothes", size=(8.5, 3.8))
@@ -802,15 +783,17 @@ plots.label(axes, x="domain (30 sentences each)", y="AUC")
 
 # %% [markdown]
 # *Takeaway:* what the model learned about clothes carries over to other domains, and so does the attack. With 30
-# sentences a row is a rough figure; the mean over six is less so. Compare the two means above: what training on
-# attacked swaps costs elsewhere is small beside what changing the domain costs.
+# sentences a row is a rough figure; the mean over six is less so. Compare three means with the dotted line: the domain
+# costs AUC whatever the training, and what one training costs elsewhere against another is small beside that. Our
+# sentences are short, clear and written by one person. Real headlines and tweets are harder, which is what the readers
+# of public sets are for.
 #
 # ## What can go wrong
 #
 # - **A rate without a reader.** The success rate counts flips of the classifier. You saw how many of them a reader
 #   would accept.
-# - **One list of swaps.** All numbers are under our options, our thresholds, three words and these few tries. More
-#   tries fool more: a rate is a lower bound of what is possible.
+# - **One list of swaps.** All numbers are under our options, our thresholds, two words and these few tries. A larger
+#   search can only find more: a rate is a lower bound of what is possible.
 # - **A poor man's part of speech.** Endings are no grammar: "design" became "achieve". A tagger or a language model
 #   would refuse more.
 # - **The settings were chosen while looking at test reviews**, at two of the seeds on which the claims were then

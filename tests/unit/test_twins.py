@@ -117,6 +117,8 @@ def test_settings_of_attacks_and_training_are_keyword_only():
         "fit_robust_text",
         "attack_texts",
         "text_logits",
+        "text_slopes",
+        "text_vectors",
         "TextClassifier",
         "fit_ward",
         "fit_generator",
