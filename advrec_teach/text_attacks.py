@@ -314,7 +314,7 @@ def by_chance(options: Options, *, count: int, seed: int = 0) -> Propose:
 def by_gradient(
     options: Options,
     slopes: Callable[[Sequence[int], Sequence[str]], NDArray],
-    vector: Callable[[str], NDArray],
+    vectors: Callable[[Sequence[str]], NDArray],
     *,
     count: int,
     max_length: int,
@@ -329,8 +329,8 @@ def by_gradient(
     slopes
         Maps numbers of texts, and what these texts are now, to the gradient of each text's own loss with respect to
         the vectors of its tokens, shape ``[n, t, d]``.
-    vector
-        Maps a word that is one token to its vector, shape ``[d]``.
+    vectors
+        Maps n words, each of them one token, to their vectors, shape ``[n, d]``.
     count
         Swaps a round.
     max_length
@@ -352,8 +352,8 @@ def by_gradient(
         for number, found in _open(state, options):
             if places[number] < 0:
                 continue
-            old, new = vector(spelled[number].lower()), np.stack([vector(word) for word in found])
-            scores.append(np.ravel(estimate(gradient[places[number]][None], old[None], new)))
+            old, new = vectors([spelled[number].lower()]), vectors(found)
+            scores.append(np.ravel(estimate(gradient[places[number]][None], old, new)))
             edits += [(number, word) for word in found]
         if not edits:
             return []

@@ -322,8 +322,10 @@ for name, batch in flipped.items():
     by_ids = success_rate(before, after, after, whole.labels)
     rates.append({"swapped for": name, "judged by ids": by_ids})
     rates[-1]["judged by the text"] = success_rate(before, after, reread, whole.labels)
-claim("not attacked, at least 98 % of the texts come back", bool(survive(whole) >= 0.98))
-claim("after swaps for pieces, fewer than half come back", bool(survive(flipped["pieces"]) < 0.5))
+claim(
+    "not attacked, 98 % of the texts come back; after swaps for pieces fewer than half",
+    bool(survive(whole) >= 0.98 and survive(flipped["pieces"]) < 0.5),
+)
 claim(
     "pieces: judged by ids the success rate is higher than judged by the text",
     bool(rates[1]["judged by ids"] > rates[1]["judged by the text"]),
@@ -412,7 +414,7 @@ claim(
 # ## How often does it work, and what does it cost?
 #
 # The search goes in rounds. In each, a rule names a few swaps of each text, the classifier is shown all of them (each
-# is a **query**), and the best that keeps the sentence's vector close is made. Four rules:
+# is a **query**), and the best is made, of the best three the first that keeps the sentence's vector close. Four rules:
 #
 # - **HotFlip**: the swaps with the highest estimates. Each round needs a gradient: the attacker owns the model;
 # - **leave one out**: first hide each word once and see how much the right class loses; then try swaps of the most
@@ -432,9 +434,9 @@ def close(rows, listed):
     return (vectors_of(listed) * meaning[rows]).sum(axis=1) >= 0.8
 
 
-def token_vector(word):
-    """The vector of a word that is one token."""
-    return VECTORS[texts.tokenizer().token_to_id(word)]
+def token_vectors(words):
+    """The vectors of words, each of them one token: array [n, 384]."""
+    return VECTORS[[texts.tokenizer().token_to_id(word) for word in words]]
 
 
 # %%
@@ -445,7 +447,7 @@ def hotflip(model, listed=target, labels=labels, accept=close, tries=TRIES, edit
         return advrec.text_slopes(model, encode(listed, labels[rows]))
 
     propose = text_attacks.by_gradient(
-        options, slopes, token_vector, count=tries, max_length=TOKENS, estimate=swap_estimates
+        options, slopes, token_vectors, count=tries, max_length=TOKENS, estimate=swap_estimates
     )
     return text_attacks.search(listed, labels, classifier(model), propose, edits=edits, accept=accept)
 
@@ -505,7 +507,6 @@ plots.label(axes, x="queries that a text may cost", y="share of texts fooled", l
 # %%
 gradient, importance, few, unseen = attacks.values()
 claim("success rate of HotFlip", gradient.success)
-claim("success rate of leave one out", importance.success)
 claim("HotFlip fools more often than as many random swaps", bool(gradient.success > few.success))
 claim("random swaps made unseen fool less than half as often as HotFlip", bool(unseen.success < gradient.success / 2))
 half = int(np.median(importance.queries[importance.right]) / 2)
@@ -517,9 +518,10 @@ again = text_attacks.margins(classifier(model)(gradient.after), labels)
 claim("every success is one when its text is read once more", bool((again[gradient.fooled] < 0.05).all()))
 
 # %% [markdown]
-# *Takeaway:* searching is what makes swaps dangerous: the same swaps made unseen do little. The gradient makes the
-# search cheap. It is not needed: leave one out, which sees only logits, arrives at a similar rate when it may ask often
-# enough. So hiding the weights of a model is a price, not a protection; a limit on queries is one, too.
+# *Takeaway:* searching is what makes swaps dangerous: swaps from the same list made unseen do little. The gradient
+# makes the search cheap in queries (gradients stand beside them in the table). It is not needed: leave one out, which
+# sees only logits, fools many texts as well, for more queries. Which of the two fools more in the end changes from seed
+# to seed. So hiding the weights of a model is a price, not a protection; a limit on queries is one, too.
 #
 # What do the constraints cost the attacker? The same HotFlip again, with one constraint after the other let go. In the
 # last row any word that customers write may come in, if its ending fits: nobody asks whether it is close.
@@ -659,8 +661,8 @@ claim(
 # - **FGM**: the reviews as they are, and their vectors moved along the gradient in each step (lesson 15). A step costs
 #   two gradients here.
 #
-# Then a *new* attack is made against each of the four: HotFlip for swaps, the best of few random typos. No constraint on
-# the sentence, to save time. And one more trap: a model that says "recommended" to nearly everything is right about few
+# Then a *new* attack is made against each of the four: HotFlip for swaps, leave one out for typos. No constraint on the
+# sentence, to save time. And one more trap: a model that says "recommended" to nearly everything is right about few
 # unhappy reviews, so there are few to fool, and its rate looks fine. So we take the success rate of each class by
 # itself and then their **mean**, and show what was right before.
 #
@@ -702,7 +704,7 @@ history = advrec.fit_robust_text(models["FGM"], encode(learned, learned_labels),
 # %% tags=["nbval-ignore-output"]
 def judge(model):
     """AUC, what is right before, and the success of a new HotFlip and of typos, each the mean over both classes."""
-    swapped, typing = hotflip(model, accept=None), at_random(model, text_attacks.typos, accept=None)
+    swapped, typing = hotflip(model, accept=None), leave_one_out(model, text_attacks.typos, accept=None)
     row = {"AUC": auc(model)} | {f"right: {names[kind]}": swapped.right[labels == kind].mean() for kind in (0, 1)}
     return row | {"HotFlip": swapped.by_class().mean(), "typos": typing.by_class().mean()}
 
@@ -723,10 +725,12 @@ claim("all AUCs are within 0.06 of each other", bool(np.ptp([row["AUC"] for row 
 
 # %% [markdown]
 # *Takeaway:* a model that was shown the attack's own swaps withstands the next ones better; the same number of random
-# swaps is no substitute, and robustness to small moves of vectors (lesson 15) does not carry over to swaps of words,
-# which are no small moves. Remember the reader, though: some of the attacked swaps turned "comfortable" into
-# "uncomfortable" and kept the label. Training on them teaches the model to look away from words that carry an opinion.
-# Does that cost anything where opinions are written in other words?
+# swaps is no substitute. FGM is a case in between: while this lesson was written it lowered HotFlip's rate at some
+# seeds and at others not, and never as far. A small move of all vectors (lesson 15) is not the jump from one word to
+# another, but it is not nothing. Look at the AUC, too: what a defence costs belongs beside what it buys. And remember
+# the reader: some of the attacked swaps turn "comfortable" into "uncomfortable" and keep the label. Training on them
+# teaches the model to look away from words that carry an opinion. Does that cost anything where opinions are written in
+# other words?
 #
 # ## Another domain
 #
@@ -765,6 +769,9 @@ plots.table([*switch, {"domain": "mean"} | mean])
 claim("mean AUC over the six domains, before any more training", mean["AUC, before"])
 claim("every domain is ranked better than by a coin", bool(min(row["AUC, before"] for row in switch) > 0.5))
 claim("their mean AUC is below that of clothes", bool(mean["AUC, as they are"] < on["AUC"]))
+claim(
+    "mean AUC over the domains, as they are less attacked swaps", mean["AUC, as they are"] - mean["AUC, attacked swaps"]
+)
 claim("over the domains HotFlip fools more often than as many random swaps", bool(mean["HotFlip"] > mean["random"]))
 
 # %% tags=["nbval-ignore-output", "figure"]
@@ -777,16 +784,16 @@ for shift, (name, colour) in enumerate(
 axes.axhline(on["AUC"], color="black", linewidth=0.8, linestyle=":")
 axes.annotate("clothes", (4.75, on["AUC"]), (0, 3), textcoords="offset points", fontsize=8)
 axes.set_xticks(place, [row["domain"] for row in switch])
-axes.set_ylim(0.4, 1.12)
+axes.set_ylim(0.5, 1.1)
 axes.legend(title="trained on", ncols=3, fontsize=8, loc="upper right")
-plots.label(axes, x="domain (30 sentences each)", y="AUC")
+plots.label(axes, x="domain (30 sentences each)", y="AUC, from a coin upwards")
 
 # %% [markdown]
 # *Takeaway:* what the model learned about clothes carries over to other domains, and so does the attack. With 30
-# sentences a row is a rough figure; the mean over six is less so. Compare three means with the dotted line: the domain
-# costs AUC whatever the training, and what one training costs elsewhere against another is small beside that. Our
-# sentences are short, clear and written by one person. Real headlines and tweets are harder, which is what the readers
-# of public sets are for.
+# sentences a row is a rough figure; the mean over six is less so. Compare the last row with clothes, the dotted line:
+# what changing the domain costs, what more training on clothes changes elsewhere, and what it changes when the swaps
+# are in it. Our sentences are short, clear and written by one person. Real headlines and tweets are harder, which is
+# what the readers of public sets are for.
 #
 # ## What can go wrong
 #
@@ -796,10 +803,11 @@ plots.label(axes, x="domain (30 sentences each)", y="AUC")
 #   search can only find more: a rate is a lower bound of what is possible.
 # - **A poor man's part of speech.** Endings are no grammar: "design" became "achieve". A tagger or a language model
 #   would refuse more.
-# - **The settings were chosen while looking at test reviews**, at two of the seeds on which the claims were then
-#   checked. The order of the methods is a finding about these runs.
-# - **One round of attacked swaps.** They were made once, against the model at the start. Making them anew in every step
-#   costs many gradients and would protect better; random swaps in greater number might as well (not measured here).
+# - **The settings were chosen while looking at test reviews**, at the same seeds on which the claims were then checked.
+#   The order of the methods is a finding about these runs.
+# - **One round of attacked swaps.** They were made once, against the model at the start, and the random ones were drawn
+#   once, too. Ivgi and Berant (2021) made both anew in every step: random ones then did better than attacked ones that
+#   were made once, and attacked ones made anew helped as well, at a higher cost. We did not measure that.
 # - **Small samples.** A hundred reviews, two classes, one domain: differences of a few hundredths are nothing.
 #
 # **Ethics.** Who rewrites reviews so that a filter misjudges them? Sellers who want bad reviews to pass as good ones,
@@ -811,12 +819,12 @@ plots.label(axes, x="domain (30 sentences each)", y="AUC")
 #
 # ## What we learned
 #
-# - One gradient orders all swaps of a text; it is a guide for tries, not a measure.
+# - One gradient orders all swaps of a text, roughly; it is a guide for tries, not a measure.
 # - Count only what was right before, is wrong now, and was read from a text.
 # - Searching is what hurts; a gradient makes it cheaper, and logits alone are enough.
 # - Constraints by cosine let antonyms in. Read your examples, and report the share that still means the same.
 # - Typos are understood by everybody but the model.
-# - Training on attacked swaps helps against swaps; random swaps and moved vectors are no substitute.
+# - Training on attacked swaps helps against swaps; as many random swaps are no substitute, and moved vectors help less.
 # - A model that leans to one class looks robust. Take the rate of each class.
 #
 # **Next:** lesson 17 lets a language model rank goods, and tries to talk it into something.
@@ -827,6 +835,7 @@ plots.label(axes, x="domain (30 sentences each)", y="AUC")
 #   Classification*. ACL 2018.
 # - Di Jin, Zhijing Jin, Joey Tianyi Zhou, Peter Szolovits: *Is BERT Really Robust? A Strong Baseline for Natural
 #   Language Attack on Text Classification and Entailment*. AAAI 2020. TextFooler.
+# - Maor Ivgi, Jonathan Berant: *Achieving Model Robustness through Discrete Adversarial Training*. EMNLP 2021.
 # - Danish Pruthi, Bhuwan Dhingra, Zachary C. Lipton: *Combating Adversarial Misspellings with Robust Word Recognition*.
 #   ACL 2019.
 # - John X. Morris, Eli Lifland, Jack Lanchantin, Yangfeng Ji, Yanjun Qi: *Reevaluating Adversarial Examples in Natural

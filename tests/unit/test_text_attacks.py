@@ -105,3 +105,21 @@ def test_the_judged_sample_has_twenty_of_each_kind():
     kinds = [row["kind"] for row in rows]
     assert sorted(kinds.count(kind) for kind in set(kinds)) == [20, 20, 20]
     assert {row["verdict"] for row in rows} <= {"same", "other", "unclear"}
+
+
+def test_the_gradient_proposes_the_swaps_with_the_highest_estimates():
+    vectors = {"good": [1.0, 0.0], "bad": [0.0, 1.0], "nice": [2.0, 0.0]}
+    asked = []
+
+    def slopes(rows, listed):
+        asked.append((list(rows), list(listed)))
+        return np.array([[[0, 0], [-1, 1], [0, 0], [0, 0], [-3, 3], [0, 0], [0, 0]]], float)  # [CLS] good dress , good
+
+    propose = attacks.by_gradient(
+        options, slopes, lambda words: np.array([vectors[word] for word in words]), count=3, max_length=7
+    )
+    found = propose([attacks.State(5, "Good dress, good fit")])
+    # bad for good moves by (-1, 1): 2 at the first place, 6 at the other; nice by (1, 0): -1 and -3.
+    assert found == [[(2, "bad"), (0, "bad"), (0, "nice")]]
+    assert asked == [([5], ["Good dress, good fit"])]
+    assert propose([attacks.State(5, "Good dress, good fit", {2})]) == [[(0, "bad"), (0, "nice")]]
