@@ -303,7 +303,7 @@ def by_chance(options: Options, *, count: int, seed: int = 0) -> Propose:
         drawn: dict[Edit, None] = {}
         for _ in range(4 * count):  # some draws repeat
             number, found = left[rng.integers(len(left))]
-            drawn[number, found[rng.integers(len(found))]] = None
+            drawn[number, found[int(rng.integers(len(found)))]] = None
             if len(drawn) == count:
                 break
         return list(drawn)
@@ -563,7 +563,9 @@ def _chosen(
     best: dict[int, int] = {}
     for level in range(most):  # the second best is asked about only where the best was refused
         asked = [int(place) for place in order[rank == level] if int(rows[place]) not in best]
-        allowed = accept([int(rows[place]) for place in asked], [candidates[place] for place in asked]) if asked else []
+        if not asked:
+            break
+        allowed = accept([int(rows[place]) for place in asked], [candidates[place] for place in asked])
         best |= {int(rows[place]): place for place, fits in zip(asked, allowed, strict=True) if fits}
     return list(best.values())
 

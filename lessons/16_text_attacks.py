@@ -520,8 +520,8 @@ claim("every success is one when its text is read once more", bool((again[gradie
 # %% [markdown]
 # *Takeaway:* searching is what makes swaps dangerous: swaps from the same list made unseen do little. The gradient
 # makes the search cheap in queries (gradients stand beside them in the table). It is not needed: leave one out, which
-# sees only logits, fools many texts as well, for more queries. Which of the two fools more in the end changes from seed
-# to seed. So hiding the weights of a model is a price, not a protection; a limit on queries is one, too.
+# sees only logits, fools many texts as well, for more queries; in a trial with three words a review it even fooled more
+# than HotFlip. So hiding the weights of a model is a price, not a protection; a limit on queries is one, too.
 #
 # What do the constraints cost the attacker? The same HotFlip again, with one constraint after the other let go. In the
 # last row any word that customers write may come in, if its ending fits: nobody asks whether it is close.
@@ -775,7 +775,7 @@ claim(
 claim("over the domains HotFlip fools more often than as many random swaps", bool(mean["HotFlip"] > mean["random"]))
 
 # %% tags=["nbval-ignore-output", "figure"]
-figure, axes = plots.figure("All rank other domains, most of them worse than clothes", size=(8.5, 3.8))
+figure, axes = plots.figure("All rank other domains better than a coin, most worse than clothes", size=(8.5, 3.8))
 place = np.arange(len(switch))
 for shift, (name, colour) in enumerate(
     {"as they are": plots.CLEAN, "attacked swaps": plots.DEFENDED, "FGM": plots.EXTRA}.items()
