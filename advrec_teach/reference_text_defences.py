@@ -36,8 +36,11 @@ def unit_noise(ids: ArrayLike, rng: np.random.Generator, width: int) -> NDArray[
         Numbers of a word's vector.
     """
     ids = np.asarray(ids)
-    noise = rng.standard_normal((*ids.shape, width), dtype=np.float32) * (ids != 0)[..., None]
-    return unit_texts(noise).astype(np.float32)
+    noise = rng.standard_normal((*ids.shape, width), dtype=np.float32)
+    noise[ids == 0] = 0
+    length = np.sqrt(np.einsum("ntd,ntd->n", noise, noise))
+    noise *= (1 / np.where(length > 0, length, 1.0)).astype(np.float32)[:, None, None]
+    return noise
 
 
 def unit_texts(gradient: ArrayLike) -> NDArray:

@@ -127,7 +127,7 @@ def _inner_mean(states: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 
 def _loss_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Batches with more of one class than of the other, and weights that are not balanced in them."""
+    """Batches with more of one class than of the other, weights not balanced in them, and logits beyond exp's reach."""
     return [
         {
             "logits": rng.normal(size=(6, 2)),
@@ -139,7 +139,23 @@ def _loss_cases(rng: np.random.Generator) -> list[dict[str, Any]]:
             "labels": np.array([2, 0, 1, 2, 2, 0, 1]),
             "class_weights": np.array([0.5, 3.0, 1.2]),
         },
+        {
+            "logits": np.array([[200.0, -200.0], [-3.0, 1.0], [-150.0, 250.0], [0.5, -0.5]]),
+            "labels": np.array([1, 1, 1, 0]),
+            "class_weights": np.array([1.6, 0.7]),
+        },
     ]
+
+
+def _beyond_reach(result: Any, truth: np.ndarray, **_inputs: Any) -> str | None:
+    """Say where an infinite loss comes from."""
+    if isinstance(result, np.ndarray) and result.shape == truth.shape and not np.isfinite(result.astype(float)).all():
+        return (
+            "the result is inf or nan. With logits of a few hundred exp() overflows, and the logarithm of a "
+            "probability that has become 0 is not finite: use a log_softmax or the framework's cross-entropy, which "
+            "never leave the logarithm."
+        )
+    return None
 
 
 def _losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -611,6 +627,7 @@ EXERCISES = [
         reference=reference_text.mean_pool,
         course=_course_pool,
         misconceptions=POOL,
+        tensor=True,
     ),
     FunctionExercise(
         "14.3",
@@ -627,6 +644,7 @@ EXERCISES = [
         course=lambda advrec: advrec.text_loss,
         misconceptions=LOSS,
         differentiate=("logits",),
+        notice=_beyond_reach,
         used="The training below uses the package's text_loss, which computes the same.",
     ),
     FunctionExercise(

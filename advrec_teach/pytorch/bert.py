@@ -19,6 +19,9 @@ from advrec_teach.reference_text import ACTIVATIONS, CLIP, check_classifier, che
 from advrec_teach.text_training import History, fit
 from advrec_teach.texts import EncodedTexts
 
+ATTENTION = "advrec"
+"""The name under which Transformers finds the attention of this module."""
+
 
 def _fast_bfloat16() -> bool:
     """Return whether the device multiplies bfloat16 in hardware."""
@@ -28,16 +31,36 @@ def _fast_bfloat16() -> bool:
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
+def _attention(
+    module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor, **given: Any
+) -> tuple[torch.Tensor, None]:
+    """Return attention for Transformers, shape [n, t, heads, width]; a CPU computes it in float32 at any precision.
+
+    PyTorch's backward pass through attention in bfloat16 takes a CPU ten times as long as the one in float32.
+    """
+    whole: AbstractContextManager[Any] = nullcontext()
+    dtype = query.dtype
+    if query.device.type == "cpu" and dtype == torch.bfloat16:
+        whole = torch.autocast("cpu", enabled=False)
+        query, key, value = query.float(), key.float(), value.float()
+    with whole:
+        found = nn.functional.scaled_dot_product_attention(query, key, value, mask, scale=given["scaling"])
+    return found.transpose(1, 2).to(dtype), None
+
+
 def _encoder(layers: int, activation: str) -> Any:
     """Return the first layers of the pretrained network, without the layer that BERT pools with."""
-    from transformers import BertConfig, BertModel
+    from transformers import AttentionInterface, BertConfig, BertModel
 
     from advrec_teach.data import minilm_path
+
+    AttentionInterface.register(ATTENTION, _attention)
 
     config = BertConfig.from_json_file(minilm_path() / "config.json")
     config.num_hidden_layers, config.hidden_act = layers, ACTIVATIONS[activation]
     # Dropout inside the encoder would slow every step down and buy nothing in the few hundred that the course makes.
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+    config._attn_implementation = ATTENTION
     encoder = BertModel(config, add_pooling_layer=False)
     stored = stored_weights(layers)
     with torch.no_grad():

@@ -70,6 +70,16 @@ class RobustTextTrainer(TextTrainer):
             return nullcontext()
         return torch.autocast(self.model.weight.device.type, torch.bfloat16, enabled=False)
 
+    def _learn(self, loss: torch.Tensor, *move: torch.Tensor) -> None:
+        """Add the gradient of a loss to what the parameters, and the move if one is given, hold of it already."""
+        with self._in_full():
+            torch.autograd.backward(loss, inputs=[*self.parameters, *move])
+
+    def _feel(self, loss: torch.Tensor, move: torch.Tensor) -> torch.Tensor:
+        """Return the slope of the move alone: nothing is computed for the parameters."""
+        with self._in_full():
+            return torch.autograd.grad(loss, [move])[0]
+
     def step(self, ids: np.ndarray, labels: np.ndarray, factors: np.ndarray, rate: float) -> torch.Tensor:
         """Train on one batch and return its loss without a move (FreeLB: the mean of its moved losses)."""
         if self.defence in NOISY:
@@ -80,13 +90,21 @@ class RobustTextTrainer(TextTrainer):
         self, ids: torch.Tensor, labels: torch.Tensor, factors: torch.Tensor
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Return the loss of a batch and the gradient of what is minimised, for each of the parameters."""
-        # Within one region the weights are rounded to bfloat16 once, not anew in every pass.
+        # Within one region the weights are rounded to bfloat16 once, not anew in every pass. Gradients are taken
+        # outside of it, as those of a plain step are, and each is added up at once, while it is in the cache.
+        for parameter in self.parameters:
+            parameter.grad = None
         with self.model._autocast():
-            return self._slopes(ids, labels, factors)
+            loss = self._slopes(ids, labels, factors)
+        gradients = []
+        for parameter in self.parameters:
+            assert parameter.grad is not None
+            gradients.append(parameter.grad)
+            parameter.grad = None
+        return loss, gradients
 
-    def _slopes(
-        self, ids: torch.Tensor, labels: torch.Tensor, factors: torch.Tensor
-    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def _slopes(self, ids: torch.Tensor, labels: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+        """Return the loss of a batch, and leave the gradient of what is minimised with the parameters."""
         words = self.model.embed(ids).detach()
 
         def logits(move: torch.Tensor) -> torch.Tensor:
@@ -104,64 +122,56 @@ class RobustTextTrainer(TextTrainer):
         move = torch.zeros_like(words).requires_grad_(self.defence != "random")
         clean = loss_at(move)
         if self.defence == "random":
-            gradients = list(torch.autograd.grad(clean, self.parameters))
+            self._learn(clean)
             move = self.eps * self.noise
         else:
             # The backward pass that the weights need anyway gives the first slope of the words with it.
-            slope, *gradients = torch.autograd.grad(clean, [move, *self.parameters])
-            move = self._ascend(loss_at, slope)
-        attacked = self.adv_weight * loss_at(move)
-        return clean.detach(), _summed(gradients, torch.autograd.grad(attacked, self.parameters))
+            self._learn(clean, move)
+            move = self._ascend(loss_at, move.grad)
+        self._learn(self.adv_weight * loss_at(move))
+        return clean.detach()
 
-    def _ascend(self, loss_at: Callable[[torch.Tensor], torch.Tensor], slope: torch.Tensor) -> torch.Tensor:
+    def _ascend(self, loss_at: Callable[[torch.Tensor], torch.Tensor], slope: Any) -> torch.Tensor:
         """Return the move that one step (FGM) or some (PGD) reach; ``slope`` is the first one, at no move."""
         if self.defence == "fgm":
             return _along(slope, self.eps)
         move = project(_along(slope, self.step_inner), eps=self.eps, norm="l2")
         for _ in range(self.steps_inner - 1):
             move.requires_grad_()
-            (slope,) = torch.autograd.grad(loss_at(move), [move])
+            slope = self._feel(loss_at(move), move)
             move = project(move.detach() + _along(slope, self.step_inner), eps=self.eps, norm="l2")
         return move
 
-    def _freelb(self, loss_at: Callable[[torch.Tensor], torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def _freelb(self, loss_at: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         """Average the gradients of the weights over all places that the move passes."""
         move, share = START * self.eps * self.noise, 1 / self.steps_inner
-        total, gradients = torch.zeros((), device=move.device), None
-        for last in [False] * (self.steps_inner - 1) + [True]:
-            move.requires_grad_(not last)
+        total = torch.zeros((), device=move.device)
+        for _ in range(self.steps_inner - 1):
+            move.requires_grad_()
             loss = share * loss_at(move)
-            found = list(torch.autograd.grad(loss, self.parameters if last else [*self.parameters, move]))
-            if not last:
-                slope = found.pop()
-                move = project(move.detach() + _along(slope, self.step_inner), eps=self.eps, norm="l2")
-            gradients = found if gradients is None else _summed(gradients, found)
+            self._learn(loss, move)
+            slope: Any = move.grad
+            move = project(move.detach() + _along(slope, self.step_inner), eps=self.eps, norm="l2")
             total = total + loss.detach()
-        assert gradients is not None
-        return total, gradients
+        loss = share * loss_at(move)
+        self._learn(loss)
+        return total + loss.detach()
 
     def _smooth(
         self, logits: Callable[[torch.Tensor], torch.Tensor], still: torch.Tensor, labels: torch.Tensor
-    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    ) -> torch.Tensor:
         """Punish what a move changes of the beliefs, which are held fixed where nothing moves."""
         first = logits(still)
         clean = text_loss(first, labels, self.class_weights)
-        gradients = list(torch.autograd.grad(clean, self.parameters))
+        self._learn(clean)
         belief = first.detach()
         # At no move the divergence is at its lowest and has no slope: it is asked for one at a random place.
-        move = (self.eps * self.noise).requires_grad_()
-        for _ in range(max(self.steps_inner, 1)):
-            (slope,) = torch.autograd.grad(belief_divergence(belief, logits(move)), [move])
-            move = _along(slope, self.eps).requires_grad_()
-        change = self.adv_weight * belief_divergence(belief, logits(move.detach()))
-        return clean.detach(), _summed(gradients, torch.autograd.grad(change, self.parameters))
-
-
-def _summed(first: Any, second: Any) -> list[torch.Tensor]:
-    """Return the sums of gradients, written over the first ones."""
-    first = list(first)
-    torch._foreach_add_(first, list(second))
-    return first
+        move = self.eps * self.noise
+        for _ in range(self.steps_inner):
+            move.requires_grad_()
+            move = _along(self._feel(belief_divergence(belief, logits(move)), move), self.eps)
+        self._learn(self.adv_weight * belief_divergence(belief, logits(move)))
+        return clean.detach()
 
 
 def fit_robust_text(
