@@ -4,7 +4,7 @@
 #     title: Does it survive words?
 #     minutes: 100
 #     data: [reviews, minilm]
-#     prerequisites: ["00", "08", "14"]
+#     prerequisites: ["00", "08", "14", "15"]
 # ---
 
 # %% [markdown]
@@ -77,9 +77,11 @@ device = advrec.setup(lesson="16", profile=PROFILE, seed=SEED)
 # %% [markdown]
 # ## A classifier to fool
 #
-# Reviews, split and classifier are those of lesson 14: the first layers of MiniLM, the mean over the words, one linear
-# head; "does the customer recommend the product?". We keep the first words of each review, and the text that we attack
-# is exactly the text that the model reads: nothing is cut off behind your back.
+# Reviews, split and classifier are those of lesson 14: the first layers of MiniLM (a small BERT), the mean over the
+# words' vectors, and a linear head that gives a **logit**, a score, for each class; "does the customer recommend the
+# product?". Its AUC is the chance that a review that recommends gets a higher score than one that does not. We keep the
+# first words of each review, and the text that we attack is exactly the text that the model reads: nothing is cut off
+# behind your back.
 
 # %%
 frame = texts.labelled_reviews(data.reviews())
@@ -121,6 +123,7 @@ claim("AUC of the classifier on test reviews, nothing attacked", auc(model))
 
 # %% [markdown]
 # We attack a sample with as many of each class: `SIZES["attacked"]` reviews that do not recommend and as many that do.
+# The **margin** of a text is the logit of the right class less that of the other: below 0, the text is wrong.
 
 # %%
 chosen = np.concatenate([np.flatnonzero(test_labels == kind)[: SIZES["attacked"]] for kind in (0, 1)])
@@ -177,7 +180,7 @@ swap_estimates = exercise("16.1").check(swap_estimates)
 VECTORS = advrec.numpy(model.embed(np.arange(texts.tokenizer().get_vocab_size())[None]))[0]
 print(f"{len(VECTORS)} tokens, each a vector of {VECTORS.shape[1]} numbers")
 precise = advrec.TextClassifier(layers=SIZES["layers"], precision="float32")
-precise.assign(model)  # where the model computes in bfloat16, its three digits are too few for the loss of a tiny move
+precise.assign(model)  # exact enough for a tiny move
 
 
 def one_place(row, rng):
@@ -222,12 +225,13 @@ figure, axes = plots.figure("The estimate tells better swaps from worse, roughly
 axes.scatter(guesses.ravel(), full.ravel(), s=8, color=plots.ATTACKED, alpha=0.5)
 ends = np.array([guesses.min(), guesses.max()])
 axes.plot(ends, ends, color="black", linewidth=0.8, linestyle=":")
-axes.annotate("estimate = truth", (ends[1], ends[1]), (-95, -34), textcoords="offset points", fontsize=8)
+axes.annotate("estimate = truth", (ends[1], ends[1]), (-95, -46), textcoords="offset points", fontsize=8)
 plots.label(axes, x="estimated change of the loss", y="true change of the loss")
 
 # %% [markdown]
 # *Takeaway:* for tiny moves the estimate is right, as it must be; for whole words it still knows the better from the
-# worse, but not by how much. Use it to choose which swaps to try, and believe the loss.
+# worse, but not by how much: look where the large true changes lie beside the dotted line. Use it to choose which swaps
+# to try, and believe the loss.
 #
 # ## Is it still a text?
 #
@@ -323,8 +327,8 @@ for name, batch in flipped.items():
     rates.append({"swapped for": name, "judged by ids": by_ids})
     rates[-1]["judged by the text"] = success_rate(before, after, reread, whole.labels)
 claim(
-    "not attacked, 98 % of the texts come back; after swaps for pieces fewer than half",
-    bool(survive(whole) >= 0.98 and survive(flipped["pieces"]) < 0.5),
+    "not attacked, 9 of 10 texts come back or more; after swaps for pieces fewer than half",
+    bool(survive(whole) >= 0.9 and survive(flipped["pieces"]) < 0.5),
 )
 claim(
     "pieces: judged by ids the success rate is higher than judged by the text",
@@ -394,7 +398,7 @@ left = [
         "rules 1 and 2": int(permitted(word, vocabulary, stop_words=text_attacks.STOP_WORDS).sum()),
         "customers write it": int(permitted(word, common, stop_words=text_attacks.STOP_WORDS).sum()),
         "close": len(swaps(word)),
-        "closest": ", ".join(swaps(word)[:4]),
+        "closest": ", ".join(swaps(word)[:3]),
     }
     for word in ("dress", "comfortable", "cheap", "disappointed")
 ]
@@ -497,11 +501,12 @@ report(attacks)
 
 # %% tags=["nbval-ignore-output", "figure"]
 roles = {"HotFlip": "attacked", "leave one out": "extra", "random, best of few": "random", "random, unseen": "clean"}
-figure, axes = plots.figure("The gradient saves queries")
+figure, axes = plots.figure("With a gradient, as many queries fool more")
 spent = np.arange(0, max(attack.queries.max() for attack in attacks.values()) + 1)
 for name, attack in attacks.items():
     plots.line(axes, spent, [attack.success_after(q) for q in spent], roles[name], name, marker="")
 axes.set_ylim(0, None)
+axes.set_xticks(range(0, spent[-1] + 1, 5))
 plots.label(axes, x="queries that a text may cost", y="share of texts fooled", legend=True)
 
 # %%
@@ -509,19 +514,15 @@ gradient, importance, few, unseen = attacks.values()
 claim("success rate of HotFlip", gradient.success)
 claim("HotFlip fools more often than as many random swaps", bool(gradient.success > few.success))
 claim("random swaps made unseen fool less than half as often as HotFlip", bool(unseen.success < gradient.success / 2))
-half = int(np.median(importance.queries[importance.right]) / 2)
-claim(
-    "with half the queries of leave one out, HotFlip has fooled more texts than leave one out with as many",
-    bool(gradient.success_after(half) > importance.success_after(half)),
-)
 again = text_attacks.margins(classifier(model)(gradient.after), labels)
 claim("every success is one when its text is read once more", bool((again[gradient.fooled] < 0.05).all()))
 
 # %% [markdown]
-# *Takeaway:* searching is what makes swaps dangerous: swaps from the same list made unseen do little. The gradient
-# makes the search cheap in queries (gradients stand beside them in the table). It is not needed: leave one out, which
-# sees only logits, fools many texts as well, for more queries; in a trial with three words a review it even fooled more
-# than HotFlip. So hiding the weights of a model is a price, not a protection; a limit on queries is one, too.
+# *Takeaway:* searching is what makes swaps dangerous: swaps from the same list made unseen cost least and do little.
+# With a gradient, as many queries fool clearly more texts (gradients stand beside them in the table). It is not needed:
+# leave one out, which sees only logits, fools many texts as well, for more queries (in the figure it starts late, since
+# it hides every word once before it swaps any). So hiding the weights of a model is a price, not a protection; a limit
+# on queries is one, too.
 #
 # What do the constraints cost the attacker? The same HotFlip again, with one constraint after the other let go. In the
 # last row any word that customers write may come in, if its ending fits: nobody asks whether it is close.
@@ -627,6 +628,7 @@ typed = {
     "leave one out": leave_one_out(model, text_attacks.typos, accept=None),
     "random, best of few": at_random(model, text_attacks.typos, accept=None),
     "random, unseen": at_random(model, text_attacks.typos, accept=None, tries=1, keep_best=False),
+    "swaps, leave one out": leave_one_out(model, swaps, accept=None),
 }
 report(typed)
 
@@ -645,10 +647,10 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* one letter takes a word out of the vocabulary, and what is left are pieces that mean nothing by
-# themselves. Typos need no gradient, no synonym and no grammar, and in our small reading they did not change what a
-# reader understands. Compare their rate with that of swaps chosen in the same way, leave one out. One answer is to put
-# a model that restores words in front of the classifier (Pruthi et al., 2019).
+# *Takeaway:* one wrong letter, and a common word is read as two or three pieces, which say little by themselves. Typos
+# need no gradient, no synonym and no grammar, and in our small reading they did not change what a reader understands.
+# Compare the first row with the last: swaps chosen in the same way, and no sentence asked to stay close in either. One
+# answer is to put a model that restores words in front of the classifier (Pruthi et al., 2019).
 #
 # ## Which training helps against words?
 #
@@ -657,14 +659,16 @@ claim(
 #
 # - **as they are**: the control of training on;
 # - **random swaps**: two words a review, from the same options: the control of "more variety";
-# - **attacked swaps**: two swaps that HotFlip made against the model at the start;
-# - **FGM**: the reviews as they are, and their vectors moved along the gradient in each step (lesson 15). A step costs
-#   two gradients here.
+# - **attacked swaps**: up to two swaps that HotFlip made against the model at the start; texts that it gets wrong stay
+#   as they are;
+# - **FGM**, the fast gradient method of lesson 15: the reviews as they are, and in each step also with their words'
+#   vectors moved by a length EPS along the gradient. A step costs two gradients here.
 #
 # Then a *new* attack is made against each of the four: HotFlip for swaps, leave one out for typos. No constraint on the
 # sentence, to save time. And one more trap: a model that says "recommended" to nearly everything is right about few
 # unhappy reviews, so there are few to fool, and its rate looks fine. So we take the success rate of each class by
-# itself and then their **mean**, and show what was right before.
+# itself and then their **mean**, and show what was right before. (Do not compare these rates with those above: other
+# constraints, another mean.)
 #
 # ### Exercise 16.4 · predict: who withstands HotFlip? · 5 min · *
 #
@@ -724,13 +728,13 @@ claim(
 claim("all AUCs are within 0.06 of each other", bool(np.ptp([row["AUC"] for row in judged.values()]) < 0.06))
 
 # %% [markdown]
-# *Takeaway:* a model that was shown the attack's own swaps withstands the next ones better; the same number of random
-# swaps is no substitute. FGM is a case in between: while this lesson was written it lowered HotFlip's rate at some
-# seeds and at others not, and never as far. A small move of all vectors (lesson 15) is not the jump from one word to
-# another, but it is not nothing. Look at the AUC, too: what a defence costs belongs beside what it buys. And remember
-# the reader: some of the attacked swaps turn "comfortable" into "uncomfortable" and keep the label. Training on them
-# teaches the model to look away from words that carry an opinion. Does that cost anything where opinions are written in
-# other words?
+# *Takeaway:* a model that was shown the attack's own swaps withstands the next ones better; random swaps, of which
+# there are even more, are no substitute. FGM is a case in between: while this lesson was written it lowered HotFlip's
+# rate at some seeds and at others not, and never as far, at the one length EPS that we show. A small move of all
+# vectors (lesson 15) is not the jump from one word to another, but it is not nothing. Look at the AUC, too: what a
+# defence costs belongs beside what it buys. And remember the reader: some of the attacked swaps turn "comfortable" into
+# "uncomfortable" and keep the label. Training on them may teach the model to look away from words that carry an
+# opinion. Does that cost anything where opinions are written in other words?
 #
 # ## Another domain
 #
@@ -775,7 +779,7 @@ claim(
 claim("over the domains HotFlip fools more often than as many random swaps", bool(mean["HotFlip"] > mean["random"]))
 
 # %% tags=["nbval-ignore-output", "figure"]
-figure, axes = plots.figure("All rank other domains better than a coin, most worse than clothes", size=(8.5, 3.8))
+figure, axes = plots.figure("Other domains: better than a coin, on average worse than clothes", size=(8.5, 3.8))
 place = np.arange(len(switch))
 for shift, (name, colour) in enumerate(
     {"as they are": plots.CLEAN, "attacked swaps": plots.DEFENDED, "FGM": plots.EXTRA}.items()
@@ -789,11 +793,13 @@ axes.legend(title="trained on", ncols=3, fontsize=8, loc="upper right")
 plots.label(axes, x="domain (30 sentences each)", y="AUC, from a coin upwards")
 
 # %% [markdown]
-# *Takeaway:* what the model learned about clothes carries over to other domains, and so does the attack. With 30
-# sentences a row is a rough figure; the mean over six is less so. Compare the last row with clothes, the dotted line:
-# what changing the domain costs, what more training on clothes changes elsewhere, and what it changes when the swaps
-# are in it. Our sentences are short, clear and written by one person. Real headlines and tweets are harder, which is
-# what the readers of public sets are for.
+# *Takeaway:* what the model learned about clothes carries over in part, and HotFlip still beats random swaps. Whether a
+# domain is *easier* to fool we cannot say: its sentences have half as many words as our reviews, so two words are a
+# larger part of them. With 30 sentences a row is a rough figure; the mean over six is less so. Compare the last row
+# with clothes, the dotted line: what changing the domain costs, what more training on clothes changes elsewhere, and
+# what it changes when the swaps are in it. A difference of a few hundredths there is no cost that this sample could
+# show. Our sentences are short, clear and written by one person. Real headlines and tweets are harder, which is what
+# the readers of public sets are for.
 #
 # ## What can go wrong
 #
@@ -821,10 +827,10 @@ plots.label(axes, x="domain (30 sentences each)", y="AUC, from a coin upwards")
 #
 # - One gradient orders all swaps of a text, roughly; it is a guide for tries, not a measure.
 # - Count only what was right before, is wrong now, and was read from a text.
-# - Searching is what hurts; a gradient makes it cheaper, and logits alone are enough.
+# - Searching is what hurts; a gradient finds more with as many queries, and logits alone fool many, too.
 # - Constraints by cosine let antonyms in. Read your examples, and report the share that still means the same.
-# - Typos are understood by everybody but the model.
-# - Training on attacked swaps helps against swaps; as many random swaps are no substitute, and moved vectors help less.
+# - Our one reader understood all twenty typos that had fooled the model.
+# - Training on attacked swaps helps against swaps; random swaps are no substitute, and vectors moved by EPS help less.
 # - A model that leans to one class looks robust. Take the rate of each class.
 #
 # **Next:** lesson 17 lets a language model rank goods, and tries to talk it into something.
@@ -841,4 +847,5 @@ plots.label(axes, x="domain (30 sentences each)", y="AUC, from a coin upwards")
 # - John X. Morris, Eli Lifland, Jack Lanchantin, Yangfeng Ji, Yanjun Qi: *Reevaluating Adversarial Examples in Natural
 #   Language*. Findings of EMNLP 2020.
 # - John X. Morris, Eli Lifland, Jin Yong Yoo, Jake Grigsby, Di Jin, Yanjun Qi: *TextAttack: A Framework for Adversarial
-#   Attacks, Data Augmentation, and Adversarial Training in NLP*. EMNLP 2020, system demonstrations.
+#   Attacks, Data Augmentation, and Adversarial Training in NLP*. EMNLP 2020, system demonstrations. A library of such
+#   attacks.

@@ -55,6 +55,17 @@ ESTIMATE = (
         lambda gradient, old, vectors: gradient @ vectors.T + (gradient * old).sum(axis=1, keepdims=True),
     ),
     Misconception(
+        "one sum for all places",
+        "you subtract one sum over all places. Each place loses its own v_i . g_t: one number a row.",
+        lambda gradient, old, vectors: gradient @ vectors.T - (gradient * old).sum(),
+    ),
+    Misconception(
+        "the old words of other places",
+        "you subtract products of a place's gradient with the old words of other places. Each place loses its own "
+        "v_i . g_t: multiply entry by entry, then sum along axis 1.",
+        lambda gradient, old, vectors: gradient @ vectors.T - (gradient @ old.T).sum(axis=1, keepdims=True),
+    ),
+    Misconception(
         "divided by the length of the move",
         "you divide by the length of the move: that is the slope in its direction, the change for a step of length 1. "
         "The swap goes the whole way, so the length counts.",
@@ -194,6 +205,13 @@ SUCCESS = (
         ),
     ),
     Misconception(
+        "wrong before in the count only",
+        "you divide by the texts that were right, but count also those that were wrong before and still are.",
+        lambda before, after, reread, labels: float(
+            (reread.argmax(1) != labels).sum() / (before.argmax(1) == labels).sum()
+        ),
+    ),
+    Misconception(
         "survival",
         "this is the share that the attack did not fool. You want the others.",
         lambda before, after, reread, labels: float((reread.argmax(1) == labels)[before.argmax(1) == labels].mean()),
@@ -223,7 +241,9 @@ TOKENS = [
     "but",
     "##dress",
     "3",
+    "x",
     "xs",
+    "lovely",
     "the",
     "a1",
     "skirt",
@@ -320,6 +340,28 @@ PERMITTED = (
         _without(itself=False),
     ),
     Misconception(
+        "digits come in",
+        'you let in "3" or "a1". Which strings hold nothing but letters? isalnum() also takes digits.',
+        lambda old, tokens, stop_words: (
+            np.array([token.isalnum() and token not in stop_words and token != old.lower() for token in tokens])
+            & (old.lower() not in stop_words)
+        ),
+    ),
+    Misconception(
+        "one letter does not come in",
+        "you refuse short tokens. The two rules say nothing of a word's length.",
+        lambda old, tokens, stop_words: (
+            _permitted(old, tokens, stop_words) & np.array([len(token) > 1 for token in tokens])
+        ),
+    ),
+    Misconception(
+        "the same beginning",
+        'you refuse words that begin like the old one, such as "lovely" for "love". Only the word itself is no swap.',
+        lambda old, tokens, stop_words: (
+            _permitted(old, tokens, stop_words) & np.array([not token.startswith(old.lower()) for token in tokens])
+        ),
+    ),
+    Misconception(
         "the other way round",
         "your truth values are the opposite: True means that the token may come in.",
         lambda old, tokens, stop_words: ~_permitted(old, tokens, stop_words),
@@ -395,7 +437,7 @@ EXERCISES = [
         answer="b",
         explanation="The attack's own swaps are what the next attack will try again, and the model has seen "
         "them with the "
-        "right label. Random swaps hardly ever fool the model, so there is little to learn from them.",
+        "right label. Random swaps seldom fool the model, so there is less to learn from them.",
         wrong={
             "a": "Both come from one gradient, but not from one move: FGM takes a short step off the words, a "
             "swap jumps "

@@ -40,8 +40,14 @@ def test_the_estimate_of_a_swap():
         refused("16.1", lambda gradient, old, vectors: unit(gradient) @ unit(vectors).T, "cosine"),
         refused("16.1", lambda gradient, old, vectors: at_once(gradient, old, vectors).T, "the axes are not"),
         refused("16.1", lambda gradient, old, vectors: abs(at_once(gradient, old, vectors)), "absolute"),
+        refused("16.1", lambda gradient, old, vectors: gradient @ vectors.T - (gradient * old).sum(), "all places"),
+        refused(
+            "16.1",
+            lambda gradient, old, vectors: gradient @ vectors.T - (gradient @ old.T).sum(axis=1, keepdims=True),
+            "other places",
+        ),
     }
-    assert len(messages) == 9
+    assert len(messages) == 11
     refused("16.1", lambda gradient, old, vectors: 2 * at_once(gradient, old, vectors), "expected")
 
 
@@ -81,8 +87,15 @@ def test_what_counts_as_a_success():
             lambda before, after, reread, labels: int(len(labels) * of_all(before, after, reread, labels) + 0.5),
             "how many texts",
         ),
+        refused(
+            "16.2",
+            lambda before, after, reread, labels: (
+                (reread.argmax(1) != labels).sum() / (before.argmax(1) == labels).sum()
+            ),
+            "count also those",
+        ),
     }
-    assert len(messages) == 7
+    assert len(messages) == 8
     for share in (0.0, 1.0):
         assert exercise("16.2").judge(lambda *_, share=share: share).status == NOT_YET
 
@@ -115,8 +128,11 @@ def test_who_may_come_in():
         refused("16.3", rule(lambda t, w, s: t.isalpha() and t not in s and t != w, goes=False), "a stop word may go"),
         refused("16.3", rule(lambda t, w, s: t.isalpha() and t != w, goes=False), "never look at the stop words"),
         refused("16.3", rule(lambda t, w, s: t.isalpha() and t not in s), "may replace itself"),
+        refused("16.3", rule(lambda t, w, s: t.isalnum() and t not in s and t != w), "isalnum"),
+        refused("16.3", rule(lambda t, w, s: t.isalpha() and len(t) > 1 and t not in s and t != w), "short tokens"),
+        refused("16.3", rule(lambda t, w, s: t.isalpha() and t not in s and not t.startswith(w)), "begin like"),
     }
-    assert len(messages) == 8
+    assert len(messages) == 11
 
     def themselves(old, tokens, *, stop_words):
         return np.array(tokens)[right(old, tokens, stop_words=stop_words)]
