@@ -72,7 +72,7 @@ def run(*, quick: bool, say=print) -> tuple[str, list[Verdict]]:
             "textattack": stack.enter_context(Side("textattack", peer.python, "textattack_words.py", threads=threads)),
         }
         for side in sides.values():
-            side.ask("load", path=folder, threads=threads)
+            side.ask("load", path=folder)
         say("words: both attack")
         found = {name: side.ask("values") for name, side in sides.items()}
         samples = interleave({name: partial(side.ask, "measure") for name, side in sides.items()}, rounds=rounds)

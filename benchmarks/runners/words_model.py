@@ -12,9 +12,9 @@ from advrec_teach import texts
 state = {}
 
 
-def load(path, threads):
+def load(path):
     """Read texts, labels, swaps and weights from a folder."""
-    advrec.setup(device="cpu", threads=threads)
+    advrec.setup(device="cpu")
     given = json.loads((Path(path) / "texts.json").read_text())
     model = advrec.TextClassifier(layers=given["layers"], precision="float32")
     with np.load(Path(path) / "weights.npz") as stored:
