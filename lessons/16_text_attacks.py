@@ -797,9 +797,10 @@ plots.label(axes, x="domain (30 sentences each)", y="AUC, from a coin upwards")
 # domain is *easier* to fool we cannot say: its sentences have half as many words as our reviews, so two words are a
 # larger part of them. With 30 sentences a row is a rough figure; the mean over six is less so. Compare the last row
 # with clothes, the dotted line: what changing the domain costs, what more training on clothes changes elsewhere, and
-# what it changes when the swaps are in it. A difference of a few hundredths there is no cost that this sample could
-# show. Our sentences are short, clear and written by one person. Real headlines and tweets are harder, which is what
-# the readers of public sets are for.
+# what it changes when the swaps are in it. One run of so small a sample cannot show a cost of a few hundredths; but at
+# each of the five seeds at which we ran the lesson the swaps lost something there, from next to nothing to more than
+# that. So the protection is not free elsewhere. Our sentences are short, clear and written by one person. Real
+# headlines and tweets are harder, which is what the readers of public sets are for.
 #
 # ## What can go wrong
 #
