@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 
-PARTS = ("attacks", "bpr", "adversarial", "texts", "evaluation", "overheads")
+PARTS = ("attacks", "bpr", "adversarial", "texts", "evaluation", "words", "overheads")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -65,6 +65,7 @@ from advrec_teach.pytorch.robustness import attack_vectors, ranking_loss, robust
 from advrec_teach.pytorch.sequential import SequentialModel, fit_sequential, sequential_loss
 from advrec_teach.pytorch.tensors import generator, numpy, tensor, value_and_grad
 from advrec_teach.pytorch.text_defences import attack_texts, belief_divergence, fit_robust_text
+from advrec_teach.pytorch.text_slopes import text_slopes, text_vectors
 from advrec_teach.pytorch.ward import fit_ward, power_iteration
 
 __all__ = [
@@ -143,6 +144,8 @@ __all__ = [
     "tensor",
     "text_logits",
     "text_loss",
+    "text_slopes",
+    "text_vectors",
     "vae_loss",
     "value_and_grad",
 ]

@@ -67,6 +67,7 @@ from advrec_teach.tensorflow.robustness import attack_vectors, ranking_loss, rob
 from advrec_teach.tensorflow.sequential import SequentialModel, fit_sequential, sequential_loss
 from advrec_teach.tensorflow.tensors import generator, numpy, tensor, value_and_grad
 from advrec_teach.tensorflow.text_defences import attack_texts, belief_divergence, fit_robust_text
+from advrec_teach.tensorflow.text_slopes import text_slopes, text_vectors
 from advrec_teach.tensorflow.ward import fit_ward, power_iteration
 
 __all__ = [
@@ -145,6 +146,8 @@ __all__ = [
     "tensor",
     "text_logits",
     "text_loss",
+    "text_slopes",
+    "text_vectors",
     "vae_loss",
     "value_and_grad",
 ]

@@ -454,6 +454,8 @@ PLACEMENT = """
         advrec.fit_robust_text(classifier, texts, steps=2, defence=defence)
     for method in ("fgm", "pgd", "random"):
         advrec.attack_texts(classifier, texts, method=method, eps=0.1)
+    advrec.text_slopes(classifier, texts)
+    advrec.text_vectors(classifier, texts)
     for variable in classifier.variables:
         here(variable.value)
     talker = advrec.LanguageModel()

@@ -120,6 +120,8 @@ def test_settings_of_attacks_and_training_are_keyword_only():
         "attack_texts",
         "text_logits",
         "read_continuations",
+        "text_slopes",
+        "text_vectors",
         "TextClassifier",
         "fit_ward",
         "fit_generator",
