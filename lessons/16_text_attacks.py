@@ -216,9 +216,7 @@ claim(
     bool(correlations["a hundredth of the way"] > 0.95),
 )
 claim("with the words shuffled it is below 0.2", bool(abs(correlations["the whole way, words shuffled"]) < 0.2))
-plots.table(
-    [{"estimate against the true change": k, "rank correlation within a place": v} for k, v in correlations.items()]
-)
+plots.table([{"estimate against true change": k, "rank correlation": v} for k, v in correlations.items()])
 
 # %% tags=["nbval-ignore-output", "figure"]
 figure, axes = plots.figure("The estimate tells better swaps from worse, roughly")
@@ -284,11 +282,12 @@ plots.table(
 )
 
 # %% [markdown]
-# A piece melts into the word before it, and the tokenizer cuts the new word elsewhere when it reads it: the ids that
-# were judged **do not exist as a text**. Nobody can type them into a review form. So whatever counts a success has to
-# read the text again. It has to look at two more things, and the next listing looks at none of the three.
+# A piece melts into the word before it (at the very beginning its `##` is read as signs), and the tokenizer mostly cuts
+# what it reads elsewhere: most of the ids that were judged **do not exist as a text**. Nobody can type those into a
+# review form. So whatever counts a success has to read the text again. It has to look at two more things, and the next
+# listing looks at none of the three.
 #
-# ### Exercise 16.2 · bug hunt: what is a success? · 15 min · **
+# ### Exercise 16.2 · bug hunt: what counts as a success · 15 min · **
 #
 # The rate should say: of the texts that the classifier got *right* before the attack, which share is *wrong* now, when
 # the attacked text is read anew? Three things are wrong with the listing; each makes attacks look stronger or weaker
@@ -355,7 +354,7 @@ plots.table(rates)
 #
 # And a **budget**: two words a review.
 #
-# ### Exercise 16.3 · who may come in? · 10 min · **
+# ### Exercise 16.3 · the words that may come in · 10 min · **
 #
 # Write the first two rules. Capitals do not matter: "Not" is a stop word, and "love" is no swap for "Love".
 
@@ -412,8 +411,8 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* vectors put words together that occur in the same sentences. So do antonyms. A threshold on the cosine
-# lets them in; remember that when a success rate looks high.
+# *Takeaway:* vectors put words close together that occur in similar sentences, and antonyms (words that mean the
+# opposite) do. A threshold on the cosine lets them in; remember that when a success rate looks high.
 #
 # ## How often does it work, and what does it cost?
 #
@@ -519,10 +518,10 @@ claim("every success is one when its text is read once more", bool((again[gradie
 
 # %% [markdown]
 # *Takeaway:* searching is what makes swaps dangerous: swaps from the same list made unseen cost least and do little.
-# With a gradient, as many queries fool clearly more texts (gradients stand beside them in the table). It is not needed:
-# leave one out, which sees only logits, fools many texts as well, for more queries (in the figure it starts late, since
-# it hides every word once before it swaps any). So hiding the weights of a model is a price, not a protection; a limit
-# on queries is one, too.
+# With a gradient, as many queries fool more texts (gradients stand beside them in the table). It is not needed: leave
+# one out, which sees only logits, fools texts as well, for more queries (in the figure it starts late, since it hides
+# every word once before it swaps any). So hiding the weights makes an attack dearer, not impossible; so does a limit on
+# queries.
 #
 # What do the constraints cost the attacker? The same HotFlip again, with one constraint after the other let go. In the
 # last row any word that customers write may come in, if its ending fits: nobody asks whether it is close.
@@ -566,11 +565,11 @@ HTML(
 #
 # **Question.** Of the "successes" in such a table, how many still say what the customer said?
 #
-# One reader, the author of this lesson, went through 60 successes drawn from one run of it (texts of eighteen words,
-# three words changed, five tries), 20 of each kind, and put each into one of three boxes: **same** (opinion and facts
-# of the customer are still there), **other** (an opinion or a fact has changed: the classifier may be *right* to change
-# its mind), **unclear** (nonsense, or a contradiction). The texts and the verdicts ship with the course. No panel of
-# people was asked, and the reader knew which text was attacked.
+# One reader, the author of this lesson, went through 60 successes drawn from one run of it (texts of eighteen words, at
+# most three words changed, five tries), 20 of each kind, and put each into one of three boxes: **same** (opinion and
+# facts of the customer are still there), **other** (an opinion or a fact has changed: the classifier may be *right* to
+# change its mind), **unclear** (nonsense, or a contradiction). The texts and the verdicts ship with the course. No
+# panel of people was asked, and the reader knew which text was attacked.
 
 # %%
 verdicts = text_attacks.judged_edits()
@@ -728,13 +727,13 @@ claim(
 claim("all AUCs are within 0.06 of each other", bool(np.ptp([row["AUC"] for row in judged.values()]) < 0.06))
 
 # %% [markdown]
-# *Takeaway:* a model that was shown the attack's own swaps withstands the next ones better; random swaps, of which
-# there are even more, are no substitute. FGM is a case in between: while this lesson was written it lowered HotFlip's
-# rate at some seeds and at others not, and never as far, at the one length EPS that we show. A small move of all
-# vectors (lesson 15) is not the jump from one word to another, but it is not nothing. Look at the AUC, too: what a
-# defence costs belongs beside what it buys. And remember the reader: some of the attacked swaps turn "comfortable" into
-# "uncomfortable" and keep the label. Training on them may teach the model to look away from words that carry an
-# opinion. Does that cost anything where opinions are written in other words?
+# *Takeaway:* a model that was shown the attack's own swaps withstands the next ones better (at each of our five seeds,
+# at one of them by little); random swaps, of which there are even more, are no substitute. FGM is no reliable help:
+# while this lesson was written it lowered HotFlip's rate at some seeds and at others not, and never as far, at the one
+# length EPS that we show. A small move of all vectors (lesson 15) is not the jump from one word to another, but it is
+# not nothing. Look at the AUC, too: what a defence costs belongs beside what it buys. And remember the reader: some of
+# the attacked swaps turn "comfortable" into "uncomfortable" and keep the label. Training on them may teach the model to
+# look away from words that carry an opinion. Does that cost anything where opinions are written in other words?
 #
 # ## Another domain
 #
@@ -797,10 +796,11 @@ plots.label(axes, x="domain (30 sentences each)", y="AUC, from a coin upwards")
 # domain is *easier* to fool we cannot say: its sentences have half as many words as our reviews, so two words are a
 # larger part of them. With 30 sentences a row is a rough figure; the mean over six is less so. Compare the last row
 # with clothes, the dotted line: what changing the domain costs, what more training on clothes changes elsewhere, and
-# what it changes when the swaps are in it. One run of so small a sample cannot show a cost of a few hundredths; but at
-# each of the five seeds at which we ran the lesson the swaps lost something there, from next to nothing to more than
-# that. So the protection is not free elsewhere. Our sentences are short, clear and written by one person. Real
-# headlines and tweets are harder, which is what the readers of public sets are for.
+# what it changes when the swaps are in it. One run of so small a sample cannot show a cost of a few hundredths; at each
+# of the five seeds at which we ran the lesson the swaps lost something there, at two of them next to nothing, and
+# always on the same sentences. That hints at a cost elsewhere and does not prove one: look which domains make up the
+# difference in your run. Our sentences are short, clear and written by one person. Real headlines and tweets are
+# harder, which is what the readers of public sets are for.
 #
 # ## What can go wrong
 #
@@ -814,7 +814,8 @@ plots.label(axes, x="domain (30 sentences each)", y="AUC, from a coin upwards")
 #   The order of the methods is a finding about these runs.
 # - **One round of attacked swaps.** They were made once, against the model at the start, and the random ones were drawn
 #   once, too. Ivgi and Berant (2021) made both anew in every step: random ones then did better than attacked ones that
-#   were made once, and attacked ones made anew helped as well, at a higher cost. We did not measure that.
+#   were made once, and attacked ones made anew improved robustness enough, they find, to be worth their higher cost. We
+#   did not measure that.
 # - **Small samples.** A hundred reviews, two classes, one domain: differences of a few hundredths are nothing.
 #
 # **Ethics.** Who rewrites reviews so that a filter misjudges them? Sellers who want bad reviews to pass as good ones,
@@ -828,10 +829,11 @@ plots.label(axes, x="domain (30 sentences each)", y="AUC, from a coin upwards")
 #
 # - One gradient orders all swaps of a text, roughly; it is a guide for tries, not a measure.
 # - Count only what was right before, is wrong now, and was read from a text.
-# - Searching is what hurts; a gradient finds more with as many queries, and logits alone fool many, too.
+# - Searching is what hurts; a gradient finds more with as many queries, and logits alone are enough to fool some.
 # - Constraints by cosine let antonyms in. Read your examples, and report the share that still means the same.
 # - Our one reader understood all twenty typos that had fooled the model.
-# - Training on attacked swaps helps against swaps; random swaps are no substitute, and vectors moved by EPS help less.
+# - Training on attacked swaps helps against swaps; random swaps are no substitute, and vectors moved by EPS help less,
+#   or not at all.
 # - A model that leans to one class looks robust. Take the rate of each class.
 #
 # **Next:** lesson 17 lets a language model rank goods, and tries to talk it into something.

@@ -394,7 +394,7 @@ EXERCISES = [
     ),
     FunctionExercise(
         "16.2",
-        "bug hunt: what is a success?",
+        "bug hunt: what counts as a success",
         hints=(
             "Take four texts: right before or wrong before, fooled or not. Which of them does the listing count? Which "
             "should it?",
@@ -411,7 +411,7 @@ EXERCISES = [
     ),
     FunctionExercise(
         "16.3",
-        "who may come in?",
+        "the words that may come in",
         hints=(
             'Which method of a string says that it holds nothing but letters? Try it on "##ing" and "[MASK]".',
             "Bring `old` to small letters first. Then there are three conditions on a token, and one on `old` alone.",
