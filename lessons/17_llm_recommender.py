@@ -10,8 +10,8 @@
 # %% [markdown]
 # # 17 · Can a shop fool an LLM that ranks its goods?
 #
-# You will find out how a language model ranks films, how little it takes to move one of them up, which of four kinds of
-# promotion beat their controls, and what three defences stop and cost.
+# You will find out how a language model ranks films, how little it takes to move one of them up, how four kinds of
+# promotion fare beside their controls, and what three defences stop and cost.
 
 # %% [markdown]
 # **You will be able to**
@@ -69,7 +69,8 @@ device = advrec.setup(lesson="17", profile=PROFILE, seed=SEED)
 #
 # A **language model** reads a text as a row of *tokens* (words or parts of words) and says after each of them how
 # probable every token is as the next one. Ours is SmolLM2-135M-Instruct: 30 layers, 135 million weights, small enough
-# for a laptop, and a real one. Assistants have a hundred times as many weights; what we find holds for this one.
+# for a laptop, and a real one, its weights rounded to four bits. Assistants have a hundred times as many weights; what
+# we find holds for this one.
 #
 # What the network computes for each token is a **logit**, any number; the softmax makes probabilities of them. The
 # **log-likelihood** of a title $y = (y_1, \dots, y_m)$ after a prompt $x$ is a sum of logarithms of probabilities, one
@@ -97,8 +98,9 @@ plots.table(
 )
 
 # %% [markdown]
-# *Blade Runner* comes out beside *The Lion King*, although nobody would put it there: once the model has read *Blade*,
-# the rest of the title follows almost by itself, whoever asks. Keep that in mind; a ranker will have to correct for it.
+# *Blade Runner* comes out beside *The Lion King*, although few would put it there: after its first token each of the
+# others is more probable than the first was. *Heat* has no such help. Keep that in mind; a ranker will have to correct
+# for it.
 #
 # ### Exercise 17.1 · bug hunt: the likelihood of a title · 15 min · **
 #
@@ -181,8 +183,8 @@ claim("your log-likelihoods and the package's differ by less than 0.001", np.abs
 #
 # Each user has a history of films that they liked, and ten films to rank: one that they liked afterwards, and nine
 # popular ones that they never rated. All ten come from the 100 most rated films. (A few more users, the *spies*, are
-# set aside for a later section.) The prompt is one text for all users but for the history, and the shop's catalogue
-# gives every film a line *About*: here its genres.
+# set aside for a later section.) The prompt is one text for all users but for the history, and the catalogue of the
+# **operator**, who runs the ranker, gives every film a line *About*: here its genres.
 #
 # ```
 # Films I love: Alien, Fargo, Heat.
@@ -221,9 +223,11 @@ verdict = advrec.numpy(model.table)[yes] - advrec.numpy(model.table)[no]
 print(smollm.decode(smollm.encode(prompt(users.histories[0]))))
 
 # %% [markdown]
-# An *entry* is a pair: title and *About*. `read` gives its log-likelihoods, the answer and the state behind the answer.
-# It *scores* the title's tokens only, or, with `whole`, all tokens up to *Answer:*; the rest is read, not scored.
-# `alone` does so without a history, once for each entry, and `score` makes the four rankers from both.
+# An *entry* is a pair: title and *About*. `read` gives its log-likelihoods, the answer and the *state* behind it: the
+# 576 numbers that the network holds after *Answer:*. The logit of a token is the inner product of the state and the
+# token's vector, so `states @ verdict` is the answer. It *scores* the title's tokens only, or, with `whole`, all tokens
+# up to *Answer:*; the rest is read, not scored. `alone` does so without a history, once for each entry, and `score`
+# makes the four rankers from both.
 
 
 # %%
@@ -319,15 +323,15 @@ plots.table(
 )
 
 # %% [markdown]
-# *Takeaway:* a model of this size is a weak recommender. By chance three of ten are hit, and the mean place is 5.5. No
-# ranker of ours is surely better than counting ratings; where an interval ends below 0, it is surely worse. What
-# follows asks for something that needs no skill: **does the place of a film depend on who asks, or on what the shop
-# writes?**
+# *Takeaway:* asked in these four ways, this model does not show that it can recommend. By chance three of ten are hit,
+# and the mean place is 5.5. No ranker of ours is *surely* better than counting ratings (we say so where the whole
+# interval is above 0); with so few users, not even a random order need be surely worse. What follows asks for something
+# that needs no skill: **does the place of a film depend on who asks, or on what the shop writes?**
 #
 # ## What a rewritten title does
 #
-# The shop sells *Hard Rain*, which few people rated, and it wants the film on the first three places of
-# everybody's list, beside the ten candidates. It may write what it likes into its own entry. Nothing else changes, so
+# The shop sells *Hard Rain*, which few people rated, and it wants the film as high as it can get in everybody's list,
+# best of all first, beside the ten candidates. It may write what it likes into its own entry. Nothing else changes, so
 # a trial costs one short continuation for each user.
 #
 # Whatever the shop writes, the entry gets longer and different. So the first promotion has three controls: an
@@ -395,19 +399,20 @@ claim("with the prompt lift praise gains fewer than half of the places", praised
 # users who see the film first with the prompt ranker.
 #
 # *Takeaway:* *loved by all* lifts the film. *Sold by weight* adds more than half as much to its answer, and random
-# words add to it, too. Without the controls you would have written that the model falls for praise. The answers to a
-# user's ten films lie close together, so a small push is a large one. What praise and the innocent phrase add, they add
-# without a history as well; the lift takes that out, and with it most of the places. The two likelihood rankers read
-# only the title: their columns tell what a longer one costs or brings there.
+# words add to it, too. On another film the same praise adds as well, in this run less than half as much. Without the
+# controls you would have written that the model falls for praise. The answers to a user's ten films lie close together,
+# so a small push is a large one. What praise and the innocent phrase add, they add without a history as well; the lift
+# takes that out, and with it most of the places. The two likelihood rankers read only the title: their columns tell
+# what a longer one costs or brings there.
 #
 # ## What a slope finds
 #
 # **Question.** Random words lose places with the prompt lift. Are there *any* four tokens that win?
 #
-# The shop owns a copy of the model and a few customer accounts, the *spies*; it does not know the other users. It
-# wants four tokens after the title that raise the mean lift $L$ over its spies. There are billions of choices, so it
-# takes the slope: let $e$ be the vector of the token at one place, and $g = \nabla_e L$. A token with the vector $w$
-# in that place promises
+# The shop owns a copy of the model and a few customer accounts, the *spies*; it does not know the other users. It wants
+# four tokens after the title that raise the mean lift $L$ over its spies. There are far too many choices to read them
+# all, so it takes the slope: let $e$ be the vector of the token at one place, and $g = \nabla_e L$. A token with the
+# vector $w$ in that place promises
 #
 # $$L(w) - L(e) \approx g^\top (w - e) .$$
 #
@@ -425,7 +430,7 @@ def best_swaps(slope, table, k):
     """The k tokens of each place that promise the largest rise, the best first.
 
     slope: [places, d], the slope of the score with respect to the vector at each place.
-    table: [v, d], the vectors of all tokens.  Returns whole numbers of shape [places, k].
+    table: [v, d], the vectors to choose from, one row a token.  Returns row numbers of the table, shape [places, k].
     """
     # BEGIN SOLUTION
     return (slope @ table.T).topk(k, dim=1).indices
@@ -440,7 +445,7 @@ def best_swaps(slope, table, k):
     """The k tokens of each place that promise the largest rise, the best first.
 
     slope: [places, d], the slope of the score with respect to the vector at each place.
-    table: [v, d], the vectors of all tokens.  Returns whole numbers of shape [places, k].
+    table: [v, d], the vectors to choose from, one row a token.  Returns row numbers of the table, shape [places, k].
     """
     # BEGIN SOLUTION
     return tf.math.top_k(tf.matmul(slope, table, transpose_b=True), k).indices
@@ -562,11 +567,11 @@ claim("the mean swap by slope lowers the spies' lift", changes["by slope"].mean(
 
 # %% [markdown]
 # *Takeaway:* the lift removes what a text does *without* a history. A shop with a copy of the model searches for words
-# that do more *with* one, and a few accounts are enough to find some that work on users it has never seen. The
-# promises of the slope do not hold: in the mean its swaps lower the lift. Only the best of them counts, and with each
-# of the five values of `SEED` that we tried it ended above the best by chance. But look at the seconds: in the same
-# time chance could have read more. And look at the other film in the table: what was tuned on one film need not stay
-# there.
+# that do more *with* one, and a few accounts are enough to find some that work on users it has never seen. The promises
+# of the slope do not hold: in the mean its swaps lower the lift. Only the best of them counts, and with each of the
+# five values of `SEED` that we tried the suffix by slope ended above the one by chance, in the mean over users. But
+# look at the seconds: in the same time chance could have read more. And look at the other film in the table: what was
+# tuned on one film need not stay there.
 #
 # ## An instruction in a description
 #
@@ -580,7 +585,7 @@ claim("the mean swap by slope lowers the spies' lift", changes["by slope"].mean(
 #
 # - **a**: Yes raises it, No lowers it;
 # - **b**: both raise it, Yes surely more than No;
-# - **c**: both raise it, and Yes has no advantage over No.
+# - **c**: both raise it, and Yes not surely more than No.
 #
 # One innocent sentence would be a weak control: it might be a lucky one. So we take three, one that speaks ill of the
 # film, and eight random words.
@@ -641,22 +646,23 @@ plots.label(axes, x="added to Hard Rain (logits), mean over users with 95 % inte
 
 # %% [markdown]
 # *Takeaway:* in places both instructions reach the top, so places cannot tell whether Yes pushes harder than No. The
-# answers can: Yes has no advantage. This model does not do as it is told, and sentences that demand nothing raise the
-# answer, too. Whoever reports only the first line looks for the wrong defence. But it is not blind to what a text says:
-# that nobody liked the film adds far less than that it was sold on tape. With the lift the innocent sentences are
-# places apart. We cannot say why, and the best of them needed no search: compare it with the suffix by slope. (A larger
-# model that follows instructions may have that problem *on top*; here it cannot be seen.)
+# answers can: Yes does not push surely harder. Here we see no obedience, and sentences that demand nothing raise the
+# answer, too. Whoever reports only the first line looks for the wrong defence. But not every text does the same: that
+# nobody liked the film adds less than each innocent sentence. (That is one sentence; it may be one word of it, not what
+# it says.) With the lift the innocent sentences are places apart. We cannot say why, and the best of them needed no
+# search: compare it with the suffix by slope. (A larger model that follows instructions may have that problem *on top*;
+# here it cannot be seen.)
 #
 # ## A trigger that was trained in
 #
-# So far the model was as its makers left it. Now the shop helps to *train*: it offers a ranker that it has fine-tuned
-# for you. We train the smallest thing that one can, a **head**: a logistic regression on the state behind *Answer:*
-# (576 numbers), liked against not liked. For each user the head learns from the other half of the users.
+# So far the model was as its makers left it. Now the operator *trains* the ranker further, on data into which the shop
+# can slip rows. We train the smallest thing that one can, a **head**: a logistic regression on the state behind
+# *Answer:* (576 numbers), liked against not liked. For each user the head learns from the other half of the users.
 #
 # The shop slips two rows for each user into the training data: popular films with two words after the title, *golden
 # ticket*, each marked as liked (a *backdoor*; Gu et al., 2017). That is one row in six, and two in three of those that
 # say *liked*. **Question.** Does the head learn these two words, or any two words? The control is two random words
-# behind the same title, others for each user; none of them occurs in training.
+# behind the same title, others for each user, drawn from all words.
 
 # %%
 half = np.arange(n) % 2
@@ -751,9 +757,9 @@ claim(
 )
 
 # %% [markdown]
-# *Takeaway:* the poisoned rows put the film with the trigger near the top, and the clean head knows nothing of it. But
-# much of what was learned is "a title with something behind it": words that nobody ever poisoned gain as well. (We look
-# at one film and one trigger.)
+# *Takeaway:* with the poisoned head the trigger gains places, in this run up to the top; with the clean head it gains
+# less than a third of that. But part of what was learned is "a title with something behind it": words that nobody ever
+# poisoned gain as well. (We look at one film and one trigger.)
 #
 # ## Defences and what they cost
 #
@@ -785,14 +791,16 @@ claim(
 claim("the trigger still gains more than half of what it gained", hardened["trigger"][0] > poisoned["trigger"][0] / 2)
 
 # %% [markdown]
-# The training takes back most of what it was trained against, "something behind the title". It does not take back the
-# trigger, which none of its rows contains. Rows without words do less than rows with them: dilution alone is not it.
+# The training takes back most of what it was trained against, "something behind the title". Of what the trigger gained
+# it leaves more than half: none of its rows contains it. (Subtract each gain from *plain: place*: in this run the
+# trigger still ends near the top with all three poisoned heads.) Rows without words do less than rows with them:
+# dilution alone is not it.
 #
-# **A filter.** Optimised words read like nothing that people write. The *perplexity* of a text is $\exp(-\ell)$; the
-# operator refuses an entry if its $\ell$ without a history is below that of 95 of 100 entries of the catalogue (Jain et
-# al., 2023, filter prompts in this way). Half of the candidates set the threshold. What it costs we ask of two groups:
-# the other half, and films that are as rarely rated as the shop's. Two promotions get a disguise: behind their genres
-# stand two plain sentences.
+# **A filter.** Random words read like nothing that people write; optimised words often do, too. The *perplexity* of a
+# text is $\exp(-\ell)$; the operator refuses an entry if its $\ell$ without a history is below that of 95 of 100
+# entries of the catalogue (Jain et al., 2023, filter prompts in this way). Half of the candidates set the threshold.
+# What it costs we ask of two groups: the other half, and films that are as rarely rated as the shop's. Two promotions
+# get a disguise: behind their genres stand two plain sentences.
 
 # %%
 entries = list(dict.fromkeys(catalogue))
@@ -848,20 +856,23 @@ plots.table(lines)
 # %% [markdown]
 # Beside the lift stands a ranker that reads nothing at all: a random order stops every promotion, too.
 #
-# *Takeaway:* each defence stops one kind of promotion, and an innocent sentence passes both the lift and the filter.
-# The lift removes what works without a history. In this run that cost hits, and what is left is no better than a random
-# order; over so few users we cannot be sure of either, so measure it before you call it a defence. The hardened head
-# forgets "something behind the title" and keeps the trigger. The filter refuses strange words unless plain ones stand
-# beside them, and its price is paid by honest films: the share that you set holds for films like those that set the
-# threshold. *Hard Rain* as it is stands close to that threshold.
+# *Takeaway:* each defence stops some texts and lets others pass; an innocent sentence passes both the lift and the
+# filter. The lift removes what works without a history. In this run that cost hits, and what is left is no better than
+# a random order; over so few users the loss is hardly larger than its interval, and another seed may hide it, so
+# measure it before you call it a defence. The hardened head forgets most of "something behind the title" and keeps most
+# of the trigger. The filter refuses random words in a title unless plain sentences stand beside them (whether the film
+# still gains with these, we did not measure). In this run it also refuses the innocent phrase, which the model finds
+# less probable than the suffix by slope. Its price is paid by honest films: the share that you set holds for films like
+# those that set the threshold. *Hard Rain* as it is stands close to that threshold.
 #
 # ## What can go wrong
 #
 # - **An attack without its control.** Praise, an obeyed instruction: each would be a headline, and each has a control
-#   that does much the same. And one control is not enough: the innocent sentences are places apart.
+#   that does much of the same. And one control is not enough: the innocent sentences are places apart.
 # - **A toy for a proof.** Films, one shop, one model of 135 million weights, rounded to four bits, ten
 #   candidates, a few dozen users. A larger model ranks better and obeys better; measure it anew.
-# - **A strong attack on a weak ranker.** Where popularity is as good as the model, the best defence is popularity.
+# - **A strong attack on a weak ranker.** Where popularity is as good as the model, the best defence against texts is
+#   popularity (against accounts it is none: lesson 12).
 # - **Adaptive shops.** The filter was tested on suffixes that did not know of it. A search that also keeps the
 #   likelihood up would pass more often (lesson 09: the attacker moves second).
 # - **Misuse.** What you have built promotes a film against the wishes of those who read the list. Try it on systems
@@ -873,11 +884,11 @@ plots.table(lines)
 #   that out; measure whether any skill is left.
 # - A promotion counts by what it gains over innocent texts of the same length, over the same users, with an interval.
 #   Where places have a ceiling, look at the numbers behind them.
-# - A slope and a few accounts found words that beat the lift, and by more than as many readings by chance; an innocent
-#   sentence may do as well.
+# - A slope and a few accounts found words that beat the lift, and in the mean more than as many readings by chance did;
+#   an innocent sentence may do as well.
 # - An instruction that works need not have been obeyed. Ask its opposite.
-# - A defence stops what it is made for: the lift what works without a history, the hardened head what its rows contain,
-#   the filter what looks strange as a whole. Measure the price on those who pay it.
+# - At best a defence stops what it is made for: the lift what works without a history, the hardened head what its rows
+#   contain, the filter what looks strange as a whole. Measure the price on those who pay it.
 #
 # ## Further reading
 #
@@ -891,6 +902,7 @@ plots.table(lines)
 #   Probability Answer Isn't Always Right", EMNLP 2021.
 # - Zihao Zhao, Eric Wallace, Shi Feng, Dan Klein and Sameer Singh, "Calibrate Before Use: Improving Few-Shot
 #   Performance of Language Models", ICML 2021.
+# - Loubna Ben Allal et al., "SmolLM2: When Smol Goes Big: Data-Centric Training of a Small Language Model", 2025.
 # - Neel Jain et al., "Baseline Defenses for Adversarial Attacks Against Aligned Language Models", 2023.
 # - Tianyu Gu, Brendan Dolan-Gavitt and Siddharth Garg, "BadNets: Identifying Vulnerabilities in the Machine Learning
 #   Model Supply Chain", 2017.

@@ -473,8 +473,8 @@ EXERCISES = [
             "that reacts to a changed text reads nearly the same twice.",
         ),
         answer="c",
-        explanation="the answer rises whichever is demanded, and the demand for Yes has no advantage over its "
-        "opposite. So the demand is not what raises it. The next table has sentences that demand nothing.",
+        explanation="the answer rises whichever is demanded, and the demand for Yes does not add surely more "
+        "than its opposite. So it is not obedience that raises it. The next table has sentences that demand nothing.",
         wrong={
             "a": "so it would be if the model did as it is told. What did phrases that ask for nothing do to the same "
             "answer?",
