@@ -902,7 +902,7 @@ plots.table(lines)
 #   Probability Answer Isn't Always Right", EMNLP 2021.
 # - Zihao Zhao, Eric Wallace, Shi Feng, Dan Klein and Sameer Singh, "Calibrate Before Use: Improving Few-Shot
 #   Performance of Language Models", ICML 2021.
-# - Loubna Ben Allal et al., "SmolLM2: When Smol Goes Big: Data-Centric Training of a Small Language Model", 2025.
+# - Loubna Ben Allal et al., "SmolLM2: When Smol Goes Big -- Data-Centric Training of a Small Language Model", 2025.
 # - Neel Jain et al., "Baseline Defenses for Adversarial Attacks Against Aligned Language Models", 2023.
 # - Tianyu Gu, Brendan Dolan-Gavitt and Siddharth Garg, "BadNets: Identifying Vulnerabilities in the Machine Learning
 #   Model Supply Chain", 2017.
