@@ -17,6 +17,7 @@ from benchmarks import report
 from benchmarks.sides import Side, interleave, ours
 from benchmarks.tables import Verdict, against_fastest, at_most, markdown, ratio, seconds
 
+PEER = "textattack"
 LAYERS, WORDS, COUNT, EDITS = 2, 16, 4, 2
 
 
@@ -62,14 +63,14 @@ def run(*, quick: bool, say=print) -> tuple[str, list[Verdict]]:
     """Measure, print and keep."""
     rounds, attacked, steps = (2, 8, 20) if quick else (5, 100, 110)
     threads, load = os.cpu_count() or 1, os.getloadavg()[0]
-    peer = peers_module.read()["textattack"]
+    peer = peers_module.read()[PEER]
     peers_module.ensure(peer, say=say)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         say("words: the classifier is trained")
         write_inputs(Path(folder), attacked=attacked, steps=steps)
         sides = {
             "ours": stack.enter_context(ours("ours", "ours_words.py", threads=threads)),
-            "textattack": stack.enter_context(Side("textattack", peer.python, "textattack_words.py", threads=threads)),
+            PEER: stack.enter_context(Side(PEER, peer.python, "textattack_words.py", threads=threads)),
         }
         for side in sides.values():
             side.ask("load", path=folder)
@@ -78,10 +79,10 @@ def run(*, quick: bool, say=print) -> tuple[str, list[Verdict]]:
         samples = interleave({name: partial(side.ask, "measure") for name, side in sides.items()}, rounds=rounds)
     n = 2 * attacked
     figures = {name: summary(values, n) for name, values in found.items()}
-    same = np.mean(np.array(found["ours"]["fooled"]) == np.array(found["textattack"]["fooled"]))
+    same = np.mean(np.array(found["ours"]["fooled"]) == np.array(found[PEER]["fooled"]))
     verdicts = [
         against_fastest("a search of swaps: times as fast as TextAttack", samples, "ours", 1.0),
-        at_most("texts on which the two differ in success, share", float(1 - same), 0.05, against="textattack"),
+        at_most("texts on which the two differ in success, share", float(1 - same), 0.05, against=PEER),
     ]
     rows = []
     for name, values in figures.items():
@@ -94,7 +95,7 @@ def run(*, quick: bool, say=print) -> tuple[str, list[Verdict]]:
         title="Swaps of words: one classifier, the same swaps, two words a text",
         tables=[(f"{n} reviews, words in the order of their importance, {COUNT} swaps each", markdown(header, rows))],
         verdicts=verdicts,
-        versions={"textattack": peers_module.versions(peer)},
+        versions={PEER: peers_module.versions(peer)},
         settings={"threads": threads, "rounds": rounds, "attacked": n, "steps": steps, "swaps": COUNT, "words": EDITS},
         figures={"seconds": samples, "values": figures, "same": float(same)},
         quick=quick,

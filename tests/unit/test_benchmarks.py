@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import peers, report, sides, tables, tune_bpr
-from benchmarks.parts import attacks, bpr, evaluation, overheads
+from benchmarks.parts import attacks, bpr, evaluation, overheads, words
 from benchmarks.runners import serve
 
 # --- ratios and verdicts
@@ -108,7 +108,7 @@ def test_results_hold_figures_versions_and_verdicts(tmp_path):
 def test_every_peer_is_pinned_and_its_choices_are_locked():
     known = peers.read()
     wanted = {name for libraries in attacks.LIBRARIES.values() for name in libraries}
-    wanted |= {*evaluation.LIBRARIES, *bpr.COMPILED, *bpr.FRAMEWORKS}
+    wanted |= {*evaluation.LIBRARIES, *bpr.COMPILED, *bpr.FRAMEWORKS, words.PEER}
     assert set(known) == wanted
     for name, peer in known.items():
         assert peer.constraints.is_file(), f"no constraints for {name}"
@@ -261,11 +261,17 @@ def test_a_target_is_reached_where_the_curve_stays_above_it():
 # --- the command
 
 
+def test_an_attack_is_summed_up_over_the_texts_that_it_turned():
+    found = {"fooled": [True, False, True, False], "changed": [2, 2, 1, 0], "queries": 60}
+    assert words.summary(found, 4) == {"turned": 0.5, "queries": 15.0, "words": 1.5}
+    assert words.summary({"fooled": [False], "changed": [2], "queries": 3}, 1)["words"] == 0.0
+
+
 def test_an_unknown_part_is_one_clear_line(capsys):
     with pytest.raises(SystemExit):
         command.main(["atacks"])
     said = capsys.readouterr().err
-    assert "unknown part atacks; there are attacks, bpr, adversarial, texts, evaluation, overheads" in said
+    assert "unknown part atacks; there are attacks, bpr, adversarial, texts, evaluation, words, overheads" in said
 
 
 @pytest.mark.parametrize(("holds", "quick", "status"), [(True, False, 0), (False, False, 1), (False, True, 0)])
