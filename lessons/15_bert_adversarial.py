@@ -26,16 +26,16 @@
 # %% tags=["pytorch"]
 import numpy as np
 import torch
-from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
-from advrec_teach import claim, data, exercise, plots, texts
+from advrec_teach import claim, classification, data, exercise, plots, texts
 from advrec_teach import pytorch as advrec
 
 # %% tags=["tensorflow"]
 import numpy as np
-from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
-from advrec_teach import claim, data, exercise, plots, texts
+from advrec_teach import claim, classification, data, exercise, plots, texts
 from advrec_teach import tensorflow as advrec
 
 import tensorflow as tf
@@ -375,20 +375,20 @@ prediction = exercise("15.4").check(prediction)
 
 
 # %%
-def macro_f1(logits, labels):
-    """The mean of the F1 of both classes."""
-    return f1_score(labels, logits.argmax(1), average="macro")
-
-
 def judge(model):
     """Clean macro-F1 and AUC on the test sample; both on the attacked sample after each kind of move."""
     logits = advrec.text_logits(model, test)
-    row = {"F1": macro_f1(logits, test.labels), "AUC": auc(logits, test.labels), "logits": logits}
+    row = {
+        "F1": classification.macro_f1(logits.argmax(1), test.labels),
+        "AUC": auc(logits, test.labels),
+        "logits": logits,
+    }
     moved = {"no move": advrec.text_logits(model, target)}
     for method in ("random", "fgm", "pgd"):
         moved[method] = advrec.attack_texts(model, target, method=method, eps=EPS, steps=3)
     row |= {method: auc(found, target.labels) for method, found in moved.items()}
-    return row | {f"F1, {method}": macro_f1(found, target.labels) for method, found in moved.items()}
+    f1 = {method: classification.macro_f1(found.argmax(1), target.labels) for method, found in moved.items()}
+    return row | {f"F1, {method}": value for method, value in f1.items()}
 
 
 runs, kept = {}, {}
